@@ -1,8 +1,8 @@
 """The seam between a caller and whatever carries its voice. Owns the contract, knows no WebRTC.
 
 A transport is connected, sent to and closed. What comes back reaches a `Line`, synchronously and in
-the event loop's thread, so that the time of a packet is the time of its arrival. Every transport, the
-loopback fake included, is held to `tests/contracts/transports.py`.
+the event loop's thread, so that the time of a packet is the time of its arrival. Every transport,
+the loopback fake included, is held to `tests/contracts/transports.py`.
 """
 
 from __future__ import annotations
@@ -61,8 +61,8 @@ class Transport(Protocol):
     async def connect(self, line: Line) -> None:
         """Go through every step up to connected media; announces steps with `line.step`.
 
-        Each step has its own limit. Raises `shared.errors.CallFailure`, naming the step that failed;
-        its detail holds no secret.
+        Each step has its own limit. Raises `shared.errors.CallFailure`, naming the step that
+        failed; its detail holds no secret.
         """
 
     def send(self, payload: bytes, level_dbov: int) -> None:
