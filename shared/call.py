@@ -67,7 +67,7 @@ class Validity(StrEnum):
 class Verdict(StrEnum):
     """`none` is what is said when nothing valid could be judged; CI treats it as failure."""
 
-    PASS = "pass"
+    PASS = "pass"  # noqa: S105 - a verdict
     FAIL = "fail"
     NONE = "none"
 
@@ -90,7 +90,7 @@ class EndedReason(StrEnum):
     START_REFUSED = "start_refused"
     ICE_FAILED = "ice_failed"
     ADDRESS_REFUSED = "address_refused"
-    SECRET_MISSING = "secret_missing"
+    SECRET_MISSING = "secret_missing"  # noqa: S105 - a reason
     PLAN_INVALID = "plan_invalid"
     CLIP_FAILED = "clip_failed"
     STUDIO_FAILED = "studio_failed"
@@ -111,34 +111,47 @@ class ReasonFacts(msgspec.Struct, frozen=True):
     sentence: str
 
 
+_NO_FAILURE = {
+    EndedReason.CALLER_HUNG_UP: "the caller said its script and hung up",
+    EndedReason.AGENT_HUNG_UP: "the agent hung up after the caller's script was done",
+}
+_AGENTS = {
+    EndedReason.AGENT_HUNG_UP_EARLY: "the agent hung up before the caller's script was done",
+    EndedReason.AGENT_NEVER_SPOKE: "the agent was connected and never spoke",
+    EndedReason.AGENT_STOPPED_ANSWERING: "the agent spoke, then left the caller's prompts unanswered",
+    EndedReason.AGENT_MEDIA_LOST: "the agent's audio packets stopped arriving in mid-call",
+    EndedReason.CALL_TIME_LIMIT: "the call reached limits.call_s before the script was done",
+    EndedReason.ENDPOINT_UNREACHABLE: "nothing answered at the endpoint's address",
+    EndedReason.OFFER_REFUSED: "the endpoint refused the SDP offer",
+    EndedReason.OFFER_TIMED_OUT: "the endpoint did not answer the SDP offer in time",
+    EndedReason.ANSWER_INVALID: "the endpoint's answer was not a usable SDP answer",
+    EndedReason.ANSWER_WITHOUT_AUDIO: "the answer had no audio section that sends",
+    EndedReason.START_REFUSED: "the session start request was refused",
+    EndedReason.ICE_FAILED: "no media path to the agent could be established in time",
+}
+_CONFIGS = {
+    EndedReason.ADDRESS_REFUSED: "the endpoint's address is one that workers must not call",
+    EndedReason.SECRET_MISSING: "a secret that the plan refers to is not set on the worker",
+    EndedReason.PLAN_INVALID: "the stored plan cannot be carried out",
+    EndedReason.CANCELLED: "the run was cancelled",
+}
+_FLEETS = {
+    EndedReason.CLIP_FAILED: "an utterance could not be made into sound",
+    EndedReason.STUDIO_FAILED: "the studio process failed after the call",
+    EndedReason.RECORDING_FAILED: "the recording could not be written or assembled",
+    EndedReason.STORAGE_FAILED: "object storage did not take the call's results",
+    EndedReason.WORKER_LOST: "the worker that held the call disappeared",
+    EndedReason.LEASE_LOST: "the worker could not renew the call's lease and hung up",
+    EndedReason.DRAINED: "the worker was told to stop before the call was done",
+    EndedReason.INTERNAL_ERROR: "phonebank made a mistake; the log has the trace",
+}
+
 REASONS: dict[EndedReason, ReasonFacts] = {
-    EndedReason.CALLER_HUNG_UP: ReasonFacts(None, False, "the caller said its script and hung up"),
-    EndedReason.AGENT_HUNG_UP: ReasonFacts(None, False, "the agent hung up after the caller's script was done"),
-    EndedReason.AGENT_HUNG_UP_EARLY: ReasonFacts(Owner.AGENT, False, "the agent hung up before the caller's script was done"),
-    EndedReason.AGENT_NEVER_SPOKE: ReasonFacts(Owner.AGENT, False, "the agent was connected and never spoke"),
-    EndedReason.AGENT_STOPPED_ANSWERING: ReasonFacts(Owner.AGENT, False, "the agent spoke, then left the caller's prompts unanswered"),
-    EndedReason.AGENT_MEDIA_LOST: ReasonFacts(Owner.AGENT, False, "the agent's audio packets stopped arriving in mid-call"),
-    EndedReason.CALL_TIME_LIMIT: ReasonFacts(Owner.AGENT, False, "the call reached limits.call_s before the script was done"),
-    EndedReason.ENDPOINT_UNREACHABLE: ReasonFacts(Owner.AGENT, False, "nothing answered at the endpoint's address"),
-    EndedReason.OFFER_REFUSED: ReasonFacts(Owner.AGENT, False, "the endpoint refused the SDP offer"),
-    EndedReason.OFFER_TIMED_OUT: ReasonFacts(Owner.AGENT, False, "the endpoint did not answer the SDP offer in time"),
-    EndedReason.ANSWER_INVALID: ReasonFacts(Owner.AGENT, False, "the endpoint's answer was not a usable SDP answer"),
-    EndedReason.ANSWER_WITHOUT_AUDIO: ReasonFacts(Owner.AGENT, False, "the answer had no audio section that sends"),
-    EndedReason.START_REFUSED: ReasonFacts(Owner.AGENT, False, "the session start request was refused"),
-    EndedReason.ICE_FAILED: ReasonFacts(Owner.AGENT, False, "no media path to the agent could be established in time"),
-    EndedReason.ADDRESS_REFUSED: ReasonFacts(Owner.CONFIG, False, "the endpoint's address is one that workers must not call"),
-    EndedReason.SECRET_MISSING: ReasonFacts(Owner.CONFIG, False, "a secret that the plan refers to is not set on the worker"),
-    EndedReason.PLAN_INVALID: ReasonFacts(Owner.CONFIG, False, "the stored plan cannot be carried out"),
-    EndedReason.CLIP_FAILED: ReasonFacts(Owner.FLEET, True, "an utterance could not be made into sound"),
-    EndedReason.STUDIO_FAILED: ReasonFacts(Owner.FLEET, True, "the studio process failed after the call"),
-    EndedReason.RECORDING_FAILED: ReasonFacts(Owner.FLEET, True, "the recording could not be written or assembled"),
-    EndedReason.STORAGE_FAILED: ReasonFacts(Owner.FLEET, True, "object storage did not take the call's results"),
-    EndedReason.WORKER_LOST: ReasonFacts(Owner.FLEET, True, "the worker that held the call disappeared"),
-    EndedReason.LEASE_LOST: ReasonFacts(Owner.FLEET, True, "the worker could not renew the call's lease and hung up"),
-    EndedReason.DRAINED: ReasonFacts(Owner.FLEET, True, "the worker was told to stop before the call was done"),
-    EndedReason.CANCELLED: ReasonFacts(Owner.CONFIG, False, "the run was cancelled"),
-    EndedReason.INTERNAL_ERROR: ReasonFacts(Owner.FLEET, True, "phonebank made a mistake; the log has the trace"),
-}  # fmt: skip
+    **{reason: ReasonFacts(None, False, words) for reason, words in _NO_FAILURE.items()},
+    **{reason: ReasonFacts(Owner.AGENT, False, words) for reason, words in _AGENTS.items()},
+    **{reason: ReasonFacts(Owner.CONFIG, False, words) for reason, words in _CONFIGS.items()},
+    **{reason: ReasonFacts(Owner.FLEET, True, words) for reason, words in _FLEETS.items()},
+}
 
 
 class CallSpec(msgspec.Struct, frozen=True, kw_only=True):

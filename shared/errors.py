@@ -37,8 +37,8 @@ class CommandError(PhonebankError):
 class PlanError(PhonebankError):
     """A plan was refused before anything ran.
 
-    `path` is a JSON path (`$.scenarios[1].script[3].say`), `line` counts from 1 and is None where the
-    plan has no lines (JSON on one line), `right` says what would have been accepted.
+    `path` is a JSON path (`$.scenarios[1].script[3].say`), `line` counts from 1 and is None
+    where the plan has no lines (JSON on one line), `right` says what would have been accepted.
     """
 
     reason = "plan"
@@ -93,7 +93,7 @@ class StudioError(FleetError):
 
 
 class CallFailure(PhonebankError):  # noqa: N818 - a call that fails is an outcome, not a defect
-    """A call ended early at `step` for `ended_reason`; `detail` is for people and holds no secret."""
+    """A call ended early at `step` for `ended_reason`; `detail` is for people, without secrets."""
 
     reason = "call"
 
