@@ -1,7 +1,8 @@
 """The system under test and its one endpoint: how a caller reaches it.
 
 Owns the shape of an endpoint in a plan; refuses to know how a connection is made.
-Strings may hold `${NAME}` secret references where `shared.secrets` says so; they are stored as written.
+Strings may hold `${NAME}` secret references where `shared.secrets` says so; they are stored as
+written.
 """
 
 from __future__ import annotations
@@ -25,9 +26,9 @@ class IceServer(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
 class SmallWebRTC(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Pipecat's SmallWebRTC: an SDP offer by HTTP POST, directly or after a `/start` request.
 
-    Exactly one of `offer_url` alone (direct) or `start_url` (session) is given. With `start_url` the
-    offer goes to `offer_url` with `{session_id}` replaced, by default to the start URL with its last
-    `/start` replaced by `/sessions/{session_id}/api/offer`.
+    Exactly one of `offer_url` alone (direct) or `start_url` (session) is given. With `start_url`
+    the offer goes to `offer_url` with `{session_id}` replaced, by default to the start URL with
+    its last `/start` replaced by `/sessions/{session_id}/api/offer`.
     """
 
     offer_url: Url | None = None

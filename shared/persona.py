@@ -1,4 +1,6 @@
-"""How a caller sounds and behaves. Every knob changes the audio or the timing, and a test shows it."""
+"""How a caller sounds and behaves. Every knob changes the audio or the timing, and a test shows
+it.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +22,9 @@ class Noise(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 
     kind: Literal["white", "pink", "brown", "hum", "street", "crowd"] | None = None
     clip: str | None = None
-    """A sound file instead of `kind`: a path where the plan is read, `sha256:<hex>` once submitted."""
+    """A sound file instead of `kind`: a path where the plan is read, `sha256:<hex>` once
+    submitted.
+    """
     snr_db: Annotated[float, msgspec.Meta(ge=-10, le=60)] = 15.0
     """Level of speech (`Persona.level_dbfs`) over the noise."""
 

@@ -1,6 +1,8 @@
-"""The run plan, version 1: agents × scenarios × personas × repetitions, load, limits and thresholds.
+"""The run plan, version 1: agents × scenarios × personas × repetitions, load, limits and
+thresholds.
 
-Owns the shape; `shared.plan_text` reads it from YAML or JSON, `shared.expansion` turns it into calls.
+Owns the shape; `shared.plan_text` reads it from YAML or JSON, `shared.expansion` turns it into
+calls.
 """
 
 from __future__ import annotations

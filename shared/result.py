@@ -1,7 +1,7 @@
 """What is said of a call and of a run: the records that storage keeps and people read.
 
-All `_ms` are milliseconds from the moment the call's media connected, on one monotonic clock, unless a
-field says otherwise. Measures and their sources are defined in `worker.measure`.
+All `_ms` are milliseconds from the moment the call's media connected, on one monotonic clock,
+unless a field says otherwise. Measures and their sources are defined in `worker.measure`.
 """
 
 from __future__ import annotations
@@ -85,7 +85,9 @@ class Turn(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class CheckResult(msgspec.Struct, frozen=True, kw_only=True):
-    """`outcome` is pass, fail or error; a check without evidence is an error, never pass or fail."""
+    """`outcome` is pass, fail or error; a check without evidence is an error, never pass or
+    fail.
+    """
 
     name: str
     outcome: str
@@ -160,7 +162,9 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class CallResult(msgspec.Struct, frozen=True, kw_only=True):
-    """One call, whole. Stored as `calls/<index>/<attempt>/call.json` and as a row of calls.jsonl."""
+    """One call, whole. Stored as `calls/<index>/<attempt>/call.json` and as a row of
+    calls.jsonl.
+    """
 
     run: str
     index: int

@@ -1,7 +1,7 @@
 """What a caller wants: a script of steps, and the checks that judge one call.
 
-In a plan a step is one verb key with its modifiers beside it (`{say: "Hi", interrupt_after_ms: 800}`);
-here it is one Struct per verb. `shared.plan_text` turns the one into the other.
+In a plan a step is one verb key with its modifiers beside it (`{say: "Hi", interrupt_after_ms:
+800}`); here it is one Struct per verb. `shared.plan_text` turns the one into the other.
 """
 
 from __future__ import annotations
@@ -19,7 +19,9 @@ class Say(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True,
 
     text: Utterance
     interrupt_after_ms: Millis | None = None
-    """Speak over the agent's next turn, this long after it began, instead of waiting for its end."""
+    """Speak over the agent's next turn, this long after it began, instead of waiting for its
+    end.
+    """
 
 
 class SayExactly(
@@ -91,8 +93,8 @@ class MeasureCheck(
 ):
     """A measure of the call lies within bounds; in a plan `{time_to_first_word_ms: {max: 3000}}`.
 
-    `stat` applies to measures with one value per turn (default `max`, so that every turn counts) and
-    is one of `shared.result.STATS`.
+    `stat` applies to measures with one value per turn (default `max`, so that every turn counts)
+    and is one of `shared.result.STATS`.
     """
 
     measure: str

@@ -1,0 +1,1 @@
+"""Holds conversations: `main > switchboard > call > caller > transports > media`."""

@@ -1,0 +1,1 @@
+"""The fleet's state in Redis: keys, scripts, and one typed async function per script."""

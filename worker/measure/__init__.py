@@ -1,0 +1,1 @@
+"""What a caller would have heard, in numbers, and whether they can be trusted."""

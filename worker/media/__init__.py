@@ -1,0 +1,1 @@
+"""Sound as packets: clips, the ticker, speaker, listener, timeline and recording."""

@@ -1,0 +1,1 @@
+"""Voices that turn text into sound."""

@@ -1,0 +1,1 @@
+"""Pipecat's SmallWebRTC: offer and answer over HTTP, RTVI over the data channel."""
