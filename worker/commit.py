@@ -1,0 +1,149 @@
+"""From a finished call to its one committed result. Owns the order of the writes.
+
+Recording and `call.json` go to object storage first, under the attempt's own key; then Redis compares
+the attempt and takes the result, or refuses it because another attempt has the call; the `winner`
+marker follows. Whatever crashes between two writes, at most one attempt is ever the result.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+import msgspec
+import structlog
+from redis.asyncio import Redis
+
+from shared import metrics
+from shared.call import REASONS, EndedReason, Owner, Step, Validity, Verdict
+from shared.errors import StorageError
+from shared.result import CallResult, Winner
+from shared.state.calls import CallKey, Outcome, commit, hand_back
+from shared.storage import Storage, call_key, recording_key, winner_key
+from shared.summary import summary_of
+from worker.steps import Steps
+
+UPLOAD_TRIES = 3
+UPLOAD_PAUSE_S = 0.5
+CONTENT_TYPES = {"opus": "audio/ogg", "wav": "audio/wav", "flac": "audio/flac"}
+
+log = structlog.get_logger()
+
+
+class Finished(msgspec.Struct, frozen=True, kw_only=True):
+    """An attempt that is over: its result and, where there is one, its recording on local disk."""
+
+    result: CallResult
+    recording: Path | None = None
+
+
+class Ledger:
+    """Writes results where they belong."""
+
+    def __init__(self, redis: Redis, storage: Storage) -> None:
+        self._redis = redis
+        self._storage = storage
+
+    async def settle(self, key: CallKey, finished: Finished) -> bool:
+        """Commit the attempt, or hand the call back to be tried again.
+
+        True: this attempt is the call's result. False: another attempt is, or will be. Raises
+        `StateError` when Redis does not answer; the lease then runs out and the reaper decides.
+        """
+        result = finished.result
+        if _deserves_retry(result) and await self._handed_back(key, result.ended_reason):
+            log.info("call_handed_back", reason=result.ended_reason.value)
+            return False
+        result = await self._upload(key, finished)
+        if result.ended_reason is EndedReason.STORAGE_FAILED and await self._handed_back(
+            key, result.ended_reason
+        ):
+            return False
+        if not await commit(self._redis, key, _outcome(result)):
+            log.warning("commit_fenced_off")
+            return False
+        await self._mark_winner(key)
+        return True
+
+    async def _handed_back(self, key: CallKey, reason: EndedReason) -> bool:
+        return await hand_back(self._redis, key, reason, counts=reason is not EndedReason.DRAINED)
+
+    async def _upload(self, key: CallKey, finished: Finished) -> CallResult:
+        """Put recording and call.json; on failure the result says so instead of being lost."""
+        result, steps = finished.result, Steps()
+        steps.begin(Step.UPLOAD)
+        try:
+            if finished.recording is not None and result.recording is not None:
+                kind = result.recording.format
+                await self._put(
+                    recording_key(key.run, key.index, key.attempt, kind),
+                    finished.recording,
+                    CONTENT_TYPES[kind],
+                )
+            result = _with_upload(result, steps)
+            await self._put(
+                call_key(key.run, key.index, key.attempt),
+                msgspec.json.encode(result),
+                "application/json",
+            )
+        except StorageError as error:
+            log.error("upload_failed", error=str(error))  # noqa: TRY400 - expected, no trace wanted
+            return _without_storage(result)
+        return result
+
+    async def _put(self, key: str, data: bytes | Path, content_type: str) -> None:
+        for attempt in range(1, UPLOAD_TRIES + 1):
+            try:
+                await self._storage.put(key, data, content_type)
+            except StorageError:
+                metrics.upload_failed()
+                if attempt == UPLOAD_TRIES:
+                    raise
+                await asyncio.sleep(UPLOAD_PAUSE_S * attempt)
+            else:
+                size = len(data) if isinstance(data, bytes) else data.stat().st_size
+                metrics.uploaded(size)
+                return
+
+    async def _mark_winner(self, key: CallKey) -> None:
+        marker = msgspec.json.encode(Winner(attempt=key.attempt))
+        try:
+            await self._put(winner_key(key.run, key.index), marker, "application/json")
+        except StorageError as error:  # the commit stands; closing finds the attempt without it
+            log.warning("winner_marker_failed", error=str(error))
+
+
+def _deserves_retry(result: CallResult) -> bool:
+    facts = REASONS[result.ended_reason]
+    if facts.owner is Owner.FLEET:
+        return facts.retryable
+    # A call that our own lateness spoiled is ours to repeat.
+    return facts.owner is not Owner.CONFIG and result.validity is Validity.VOID
+
+
+def _with_upload(result: CallResult, steps: Steps) -> CallResult:
+    return msgspec.structs.replace(result, steps=[*result.steps, *steps.done()])
+
+
+def _without_storage(result: CallResult) -> CallResult:
+    return msgspec.structs.replace(
+        result,
+        ended_reason=EndedReason.STORAGE_FAILED,
+        failure_owner=Owner.FLEET,
+        failed_step=Step.UPLOAD,
+        validity=Validity.VOID,
+        verdict=Verdict.NONE,
+        recording=None,
+        void_reasons=[*result.void_reasons, "the results could not be stored"],
+    )
+
+
+def _outcome(result: CallResult) -> Outcome:
+    return Outcome(
+        verdict=result.verdict,
+        validity=result.validity,
+        ended_reason=result.ended_reason,
+        failure_owner=result.failure_owner,
+        duration_ms=result.duration_ms,
+        summary=msgspec.json.encode(summary_of(result)),
+    )

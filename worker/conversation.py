@@ -1,0 +1,216 @@
+"""The live part of a call: from connected media to hang-up. Owns the line and the watchdogs.
+
+Everything here runs in the event loop's thread, frame by frame: the ticker asks for the next packet
+every 20 ms, the transport hands over what arrives. Nothing is encoded, resampled or written to disk
+beyond an append to the spool.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from array import array
+from typing import Protocol
+
+import msgspec
+import structlog
+
+from shared import metrics
+from shared.call import EndedReason, Step
+from shared.plan import Limits
+from shared.result import Evidence, Reported
+from shared.secrets import Redactor
+from worker.caller.caller import Caller
+from worker.media.clock import now_ns
+from worker.media.spool import SpoolWriter
+from worker.media.ticker import Ticker
+from worker.steps import Steps
+from worker.transports.transport import ReceivedPacket, Transport
+
+REPORTS_KEPT = 2000
+REPORT_CHARS = 4000
+PAUSE_NS = 1_000_000_000
+"""A gap this long that ended shows an agent that sends nothing while it is silent."""
+
+log = structlog.get_logger()
+
+
+class Ending(msgspec.Struct, frozen=True):
+    """Why the conversation ended."""
+
+    reason: EndedReason
+    detail: str = ""
+
+
+class Stoppable(Protocol):
+    """What `Conversation.hang_up` offers to leases and drain."""
+
+    def hang_up(self, reason: EndedReason, detail: str) -> None:
+        """End soon, for this reason; the first reason given stands."""
+
+
+class Conversation:
+    """One caller on one line; implements `worker.transports.transport.Line`.
+
+    `lateness_ms` holds one value per frame sent: how long after its slot it left.
+    """
+
+    def __init__(
+        self,
+        caller: Caller,
+        transport: Transport,
+        spool: SpoolWriter,
+        limits: Limits,
+        steps: Steps,
+        redactor: Redactor,
+    ) -> None:
+        self._caller = caller
+        self._transport = transport
+        self._spool = spool
+        self._limits = limits
+        self._steps = steps
+        self._redactor = redactor
+        self._ended = asyncio.Event()
+        self._ending: Ending | None = None
+        self._reports: list[Reported] = []
+        self._reports_dropped = 0
+        self._last_packet_ns: int | None = None
+        self._sends_pauses = False
+        self.lateness_ms = array("f")
+        self.frames_planned = 0
+        self.connected_ns: int | None = None
+        self.ended_ns: int | None = None
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether the caller is done, or has been told to be."""
+        return self._ending is not None
+
+    async def connect(self) -> None:
+        """Reach the agent; raises `CallFailure`, also when told to hang up meanwhile."""
+        async with asyncio.TaskGroup() as group:
+            told = group.create_task(self._ended.wait(), name="told_to_hang_up")
+            connecting = group.create_task(self._transport.connect(self), name="connect")
+            await asyncio.wait((told, connecting), return_when=asyncio.FIRST_COMPLETED)
+            told.cancel()
+            if not connecting.done():
+                connecting.cancel()
+
+    async def hold(self, ticker: Ticker) -> Ending:
+        """Talk until somebody hangs up; returns why. `connect` must have succeeded."""
+        if self._ending is not None:
+            return self._ending
+        self._steps.begin(Step.FIRST_AUDIO)
+        self.connected_ns = now_ns()
+        self._caller.connected(self.connected_ns)
+        seat = ticker.join(self._frame)
+        try:
+            await self._ended.wait()
+        finally:
+            seat.leave()
+            self.ended_ns = now_ns()
+            self.frames_planned += seat.skipped
+        assert self._ending is not None
+        return self._ending
+
+    def hang_up(self, reason: EndedReason, detail: str = "") -> None:
+        """End soon, for this reason; the first reason given stands."""
+        if self._ending is None:
+            self._ending = Ending(reason, self._redactor.redact(detail))
+            self._ended.set()
+
+    def evidence(self) -> Evidence:
+        """What the agent reported of itself, redacted."""
+        return Evidence(
+            source="rtvi" if self._reports else None,
+            reported=self._reports,
+            dropped=self._reports_dropped,
+        )
+
+    # What the transport says: worker.transports.transport.Line.
+
+    def step(self, step: Step) -> None:
+        """A step of connecting begins."""
+        self._steps.begin(step)
+
+    def heard(self, packet: ReceivedPacket) -> None:
+        """An audio packet of the agent arrived."""
+        last_ns = self._last_packet_ns
+        if last_ns is not None and packet.arrived_ns - last_ns > PAUSE_NS:
+            self._sends_pauses = True
+        self._last_packet_ns = packet.arrived_ns
+        if self.has_ended:
+            return
+        try:
+            self._spool.received(packet)
+            if self.connected_ns is not None:
+                self._caller.heard(packet)
+        except Exception:  # noqa: BLE001 - the call boundary: a defect ends this call, not the others
+            self._broken()
+
+    def reported(self, report: Reported) -> None:
+        """The agent reported something; bounded, redacted and stamped here."""
+        if len(self._reports) >= REPORTS_KEPT:
+            self._reports_dropped += 1
+            return
+        text = self._redactor.redact(report.text[:REPORT_CHARS])
+        stamped = Reported(at_ms=self._at_ms(), kind=report.kind, text=text)
+        self._reports.append(stamped)
+        if self.connected_ns is not None and not self.has_ended:
+            self._caller.reported(stamped)
+
+    def agent_left(self, detail: str) -> None:
+        """The agent ended the call."""
+        if self.connected_ns is None:
+            self.hang_up(EndedReason.AGENT_HUNG_UP_EARLY, detail or "before media was connected")
+            return
+        self._caller.agent_left(detail)
+        self._look_for_end()
+
+    # What the ticker asks for, every 20 ms.
+
+    def _frame(self, frame_index: int, due_ns: int) -> None:
+        if self.has_ended:
+            return
+        try:
+            now = now_ns()
+            sending = self._caller.frame(now)
+            self._transport.send(sending.payload, sending.level)
+            self._spool.sent(frame_index, due_ns, now, sending.payload, sending.level)
+            self._count(now - due_ns)
+            self._watch(now)
+            self._look_for_end()
+        except Exception:  # noqa: BLE001 - the call boundary: a defect ends this call, not the others
+            self._broken()
+
+    def _count(self, late_ns: int) -> None:
+        self.frames_planned += 1
+        self.lateness_ms.append(late_ns / 1e6)
+        metrics.packet_sent_late(late_ns / 1e9)
+
+    def _watch(self, now: int) -> None:
+        assert self.connected_ns is not None
+        if self._steps.current is Step.FIRST_AUDIO and self._caller.has_heard_agent:
+            self._steps.begin(Step.CONVERSATION)
+        if now - self.connected_ns > self._limits.call_s * 1e9:
+            self.hang_up(EndedReason.CALL_TIME_LIMIT, f"after {self._limits.call_s:g} s")
+        last_ns = self._last_packet_ns
+        gap_ns = self._limits.media_gap_s * 1e9
+        if last_ns is not None and not self._sends_pauses and now - last_ns > gap_ns:
+            self.hang_up(
+                EndedReason.AGENT_MEDIA_LOST,
+                f"no audio packet for {self._limits.media_gap_s:g} s, after an unbroken stream",
+            )
+
+    def _look_for_end(self) -> None:
+        hung_up = self._caller.ended
+        if hung_up is not None:
+            self.hang_up(hung_up.ended_reason, hung_up.detail)
+
+    def _broken(self) -> None:
+        log.exception("conversation_broke")
+        self.hang_up(EndedReason.INTERNAL_ERROR, "the conversation met a defect of phonebank")
+
+    def _at_ms(self) -> float:
+        if self.connected_ns is None:
+            return 0.0
+        return (now_ns() - self.connected_ns) / 1e6

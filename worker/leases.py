@@ -1,0 +1,107 @@
+"""The leases of the calls this process holds. Owns renewal; refuses to know what a call is.
+
+All leases are renewed in one batch, six times per lease. The answer names calls that were cancelled or
+that are no longer ours. A process that cannot renew tells its calls to hang up before their leases
+end, so that an agent is never called by two workers for one call.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Protocol
+
+import structlog
+from redis.asyncio import Redis
+
+from shared import metrics
+from shared.call import EndedReason
+from shared.errors import StateError
+from shared.state.calls import CallKey, announce_worker, renew, withdraw_worker
+from worker.media.clock import now_ns
+
+RENEWALS_PER_LEASE = 6
+MARGIN_SHARE = 0.2
+"""Share of the lease that is left for hanging up when renewal fails."""
+
+log = structlog.get_logger()
+
+
+class Tenant(Protocol):
+    """Whatever lives on a lease."""
+
+    def hang_up(self, reason: EndedReason, detail: str) -> None:
+        """End soon, for this reason; the first reason given stands."""
+
+
+class Leases:
+    """Leases held by one process under one worker name."""
+
+    def __init__(self, redis: Redis, worker: str, slots: int, lease_s: float) -> None:
+        self._redis = redis
+        self._worker = worker
+        self._slots = slots
+        self._lease_s = lease_s
+        self._tenants: dict[CallKey, Tenant] = {}
+        self._renewed_ns: dict[CallKey, int] = {}
+        self._offers_slots = True
+
+    @contextmanager
+    def held(self, key: CallKey, tenant: Tenant) -> Iterator[None]:
+        """Renew the lease of `key` for the time of the block; it was claimed just now."""
+        self._tenants[key] = tenant
+        self._renewed_ns[key] = now_ns()
+        try:
+            yield
+        finally:
+            self._tenants.pop(key, None)
+            self._renewed_ns.pop(key, None)
+
+    async def stop_offering(self) -> None:
+        """Offer no more slots to admission; leases go on being renewed."""
+        self._offers_slots = False
+        await withdraw_worker(self._redis, self._worker)
+
+    async def keep(self) -> None:
+        """Renew and announce until cancelled; a Redis that does not answer is tried again."""
+        while True:
+            try:
+                async with asyncio.timeout(self._lease_s / 2):
+                    if self._offers_slots:
+                        await announce_worker(self._redis, self._worker, self._slots)
+                    await self._renew()
+            except (StateError, TimeoutError) as error:
+                log.warning("renewal_failed", error=str(error))
+            self._hang_up_expiring()
+            await asyncio.sleep(self._lease_s / RENEWALS_PER_LEASE)
+
+    async def _renew(self) -> None:
+        keys = list(self._tenants)
+        if not keys:
+            return
+        asked_ns = now_ns()
+        renewals = await renew(self._redis, self._worker, keys)
+        lost = 0
+        for renewal in renewals:
+            tenant = self._tenants.get(renewal.key)
+            if tenant is None:
+                continue
+            if renewal.state == "held":
+                self._renewed_ns[renewal.key] = asked_ns
+            elif renewal.state == "cancelled":
+                self._renewed_ns[renewal.key] = asked_ns
+                tenant.hang_up(EndedReason.CANCELLED, "the run was cancelled")
+            else:
+                lost += 1
+                tenant.hang_up(EndedReason.LEASE_LOST, "the call was given to another worker")
+        metrics.leases_renewed(len(renewals) - lost, lost)
+
+    def _hang_up_expiring(self) -> None:
+        limit_ns = int(self._lease_s * (1 - MARGIN_SHARE) * 1e9)
+        now = now_ns()
+        for key, renewed_ns in self._renewed_ns.items():
+            if now - renewed_ns > limit_ns:
+                self._tenants[key].hang_up(
+                    EndedReason.LEASE_LOST, "the lease could not be renewed in time"
+                )
