@@ -1,0 +1,18 @@
+"""What the agent says, in order. Owns the words; refuses to know what the caller said.
+
+This is no language model: the agent hears *that* somebody spoke, never *what* they said, and
+answers with the next line. So callers in `booking.yaml` say things that these lines fit.
+"""
+
+from __future__ import annotations
+
+GREETING = "Good evening, this is Casa Lumina, how may I help you?"
+REPLIES = (
+    "Gladly, for how many people will that be?",
+    "And at what time shall we expect you, and what name may I write down for the table?",
+    "Thank you, your table is confirmed, see you tonight, goodbye!",
+)
+AFTERTHOUGHT = "You are welcome, goodbye!"
+"""For a caller who says something after the last reply."""
+
+ALL_LINES = (GREETING, *REPLIES, AFTERTHOUGHT)
