@@ -2,8 +2,8 @@
 
 A call is taken while `busy share of the loop thread + learned weight of a call × calls too young to
 show ≤ 0.65`, at most a few joins per second, and not while packets leave late. CPU time alone is
-blind to stolen and throttled time; lateness alone warns too late. A process that holds no call always
-takes one, whatever its host looks like: its own validity limits then speak for the result.
+blind to stolen and throttled time; lateness alone warns too late. A process that holds no call
+always takes one, whatever its host looks like: its own validity limits then speak for the result.
 """
 
 from __future__ import annotations

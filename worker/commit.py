@@ -1,8 +1,9 @@
 """From a finished call to its one committed result. Owns the order of the writes.
 
-Recording and `call.json` go to object storage first, under the attempt's own key; then Redis compares
-the attempt and takes the result, or refuses it because another attempt has the call; the `winner`
-marker follows. Whatever crashes between two writes, at most one attempt is ever the result.
+Recording and `call.json` go to object storage first, under the attempt's own key; then Redis
+compares the attempt and takes the result, or refuses it because another attempt has the call; the
+`winner` marker follows. Whatever crashes between two writes, at most one attempt is ever the
+result.
 """
 
 from __future__ import annotations
@@ -13,13 +14,13 @@ from pathlib import Path
 import msgspec
 import structlog
 from redis.asyncio import Redis
+from shared.state.calls import CallKey, Outcome, commit, hand_back
+from shared.storage import Storage, call_key, recording_key, winner_key
 
 from shared import metrics
 from shared.call import REASONS, EndedReason, Owner, Step, Validity, Verdict
 from shared.errors import StorageError
 from shared.result import CallResult, Winner
-from shared.state.calls import CallKey, Outcome, commit, hand_back
-from shared.storage import Storage, call_key, recording_key, winner_key
 from shared.summary import summary_of
 from worker.steps import Steps
 
@@ -34,6 +35,8 @@ class Finished(msgspec.Struct, frozen=True, kw_only=True):
     """An attempt that is over: its result and, where there is one, its recording on local disk."""
 
     result: CallResult
+    folder: Path
+    """Everything on local disk that belongs to the attempt."""
     recording: Path | None = None
 
 
@@ -79,19 +82,18 @@ class Ledger:
                     recording_key(key.run, key.index, key.attempt, kind),
                     finished.recording,
                     CONTENT_TYPES[kind],
+                    result.recording.bytes,
                 )
             result = _with_upload(result, steps)
-            await self._put(
-                call_key(key.run, key.index, key.attempt),
-                msgspec.json.encode(result),
-                "application/json",
-            )
+            row = msgspec.json.encode(result)
+            place = call_key(key.run, key.index, key.attempt)
+            await self._put(place, row, "application/json", len(row))
         except StorageError as error:
             log.error("upload_failed", error=str(error))  # noqa: TRY400 - expected, no trace wanted
             return _without_storage(result)
         return result
 
-    async def _put(self, key: str, data: bytes | Path, content_type: str) -> None:
+    async def _put(self, key: str, data: bytes | Path, content_type: str, size: int) -> None:
         for attempt in range(1, UPLOAD_TRIES + 1):
             try:
                 await self._storage.put(key, data, content_type)
@@ -101,14 +103,14 @@ class Ledger:
                     raise
                 await asyncio.sleep(UPLOAD_PAUSE_S * attempt)
             else:
-                size = len(data) if isinstance(data, bytes) else data.stat().st_size
                 metrics.uploaded(size)
                 return
 
     async def _mark_winner(self, key: CallKey) -> None:
         marker = msgspec.json.encode(Winner(attempt=key.attempt))
         try:
-            await self._put(winner_key(key.run, key.index), marker, "application/json")
+            place = winner_key(key.run, key.index)
+            await self._put(place, marker, "application/json", len(marker))
         except StorageError as error:  # the commit stands; closing finds the attempt without it
             log.warning("winner_marker_failed", error=str(error))
 

@@ -9,16 +9,15 @@ from __future__ import annotations
 
 import asyncio
 from array import array
-from typing import Protocol
 
 import msgspec
 import structlog
+from shared.secrets import Redactor
 
 from shared import metrics
 from shared.call import EndedReason, Step
 from shared.plan import Limits
 from shared.result import Evidence, Reported
-from shared.secrets import Redactor
 from worker.caller.caller import Caller
 from worker.media.clock import now_ns
 from worker.media.spool import SpoolWriter
@@ -39,13 +38,6 @@ class Ending(msgspec.Struct, frozen=True):
 
     reason: EndedReason
     detail: str = ""
-
-
-class Stoppable(Protocol):
-    """What `Conversation.hang_up` offers to leases and drain."""
-
-    def hang_up(self, reason: EndedReason, detail: str) -> None:
-        """End soon, for this reason; the first reason given stands."""
 
 
 class Conversation:
@@ -70,6 +62,7 @@ class Conversation:
         self._steps = steps
         self._redactor = redactor
         self._ended = asyncio.Event()
+        self._connecting: asyncio.Timeout | None = None
         self._ending: Ending | None = None
         self._reports: list[Reported] = []
         self._reports_dropped = 0
@@ -85,15 +78,28 @@ class Conversation:
         """Whether the caller is done, or has been told to be."""
         return self._ending is not None
 
+    @property
+    def duration_ms(self) -> float:
+        """From media connected to hang-up; 0 where it never connected."""
+        if self.connected_ns is None or self.ended_ns is None:
+            return 0.0
+        return (self.ended_ns - self.connected_ns) / 1e6
+
     async def connect(self) -> None:
-        """Reach the agent; raises `CallFailure`, also when told to hang up meanwhile."""
-        async with asyncio.TaskGroup() as group:
-            told = group.create_task(self._ended.wait(), name="told_to_hang_up")
-            connecting = group.create_task(self._transport.connect(self), name="connect")
-            await asyncio.wait((told, connecting), return_when=asyncio.FIRST_COMPLETED)
-            told.cancel()
-            if not connecting.done():
-                connecting.cancel()
+        """Reach the agent; raises `CallFailure` naming the step that failed.
+
+        Told to hang up meanwhile, it returns at once and `hold` says why.
+        """
+        try:
+            async with asyncio.timeout(None) as connecting:
+                self._connecting = connecting
+                if self._ending is None:
+                    await self._transport.connect(self)
+        except TimeoutError:
+            if self._ending is None:  # not by hang_up, so it is the transport's own defect
+                raise
+        finally:
+            self._connecting = None
 
     async def hold(self, ticker: Ticker) -> Ending:
         """Talk until somebody hangs up; returns why. `connect` must have succeeded."""
@@ -117,6 +123,8 @@ class Conversation:
         if self._ending is None:
             self._ending = Ending(reason, self._redactor.redact(detail))
             self._ended.set()
+            if self._connecting is not None:
+                self._connecting.reschedule(asyncio.get_running_loop().time())
 
     def evidence(self) -> Evidence:
         """What the agent reported of itself, redacted."""
@@ -144,7 +152,8 @@ class Conversation:
             self._spool.received(packet)
             if self.connected_ns is not None:
                 self._caller.heard(packet)
-        except Exception:  # noqa: BLE001 - the call boundary: a defect ends this call, not the others
+        except Exception:  # the call boundary: a defect ends this call, not the others
+            log.exception("conversation_broke")
             self._broken()
 
     def reported(self, report: Reported) -> None:
@@ -179,7 +188,8 @@ class Conversation:
             self._count(now - due_ns)
             self._watch(now)
             self._look_for_end()
-        except Exception:  # noqa: BLE001 - the call boundary: a defect ends this call, not the others
+        except Exception:  # the call boundary: a defect ends this call, not the others
+            log.exception("conversation_broke")
             self._broken()
 
     def _count(self, late_ns: int) -> None:
@@ -207,7 +217,6 @@ class Conversation:
             self.hang_up(hung_up.ended_reason, hung_up.detail)
 
     def _broken(self) -> None:
-        log.exception("conversation_broke")
         self.hang_up(EndedReason.INTERNAL_ERROR, "the conversation met a defect of phonebank")
 
     def _at_ms(self) -> float:

@@ -1,8 +1,8 @@
 """The leases of the calls this process holds. Owns renewal; refuses to know what a call is.
 
-All leases are renewed in one batch, six times per lease. The answer names calls that were cancelled or
-that are no longer ours. A process that cannot renew tells its calls to hang up before their leases
-end, so that an agent is never called by two workers for one call.
+All leases are renewed in one batch, six times per lease. The answer names calls that were
+cancelled or that are no longer ours. A process that cannot renew tells its calls to hang up before
+their leases end, so that an agent is never called by two workers for one call.
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ from typing import Protocol
 
 import structlog
 from redis.asyncio import Redis
+from shared.state.calls import CallKey, announce_worker, renew, withdraw_worker
 
 from shared import metrics
 from shared.call import EndedReason
 from shared.errors import StateError
-from shared.state.calls import CallKey, announce_worker, renew, withdraw_worker
 from worker.media.clock import now_ns
 
 RENEWALS_PER_LEASE = 6

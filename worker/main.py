@@ -1,0 +1,163 @@
+"""One media process: `python -m worker.main`. Owns start, wiring and stop; holds no call itself.
+
+SIGTERM drains: no new calls, calls under way finish, results are committed, the process ends. A
+second SIGTERM ends at once; what was spooled stays on disk and the calls' leases run out.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import gc
+import os
+import shutil
+import signal
+import sys
+from collections.abc import AsyncIterator
+
+import structlog
+from shared.state.redis import connect
+from shared.storage import Storage
+
+from shared import metrics
+from shared.errors import CommandError, FleetError
+from shared.http import Http
+from shared.lifeline import watch_parent
+from shared.logs import set_up_logs
+from shared.settings import Settings
+from worker.call import Equipment
+from worker.capacity import Capacity
+from worker.commit import Ledger
+from worker.leases import Leases
+from worker.media.clips import Clips
+from worker.media.ticker import Ticker
+from worker.studio_port import Studio
+from worker.switchboard import Switchboard
+from worker.transports.peer import check_aiortc
+
+SAMPLE_S = 1.0
+
+log = structlog.get_logger()
+
+
+def main() -> None:
+    """Run until told to stop; exit code 2 for a wrong setting, 4 for a fleet out of reach."""
+    try:
+        settings = Settings.from_environ()
+        set_up_logs(settings, "worker")
+        watch_parent(settings.parent_fd)
+        _pin(settings.core)
+        asyncio.run(_serve(settings))
+    except CommandError as error:
+        sys.exit(_said(error, 2))
+    except FleetError as error:
+        sys.exit(_said(error, 4))
+
+
+def _said(error: Exception, code: int) -> int:
+    sys.stderr.write(f"phonebank worker: {error}\n")
+    return code
+
+
+def _pin(core: int | None) -> None:
+    """One process per core: a second core makes threads hand the GIL back and forth."""
+    if core is not None and hasattr(os, "sched_setaffinity"):
+        with contextlib.suppress(OSError):
+            os.sched_setaffinity(0, {core})
+
+
+def _spare_the_loop() -> None:
+    """Keep what start-up made out of garbage collection, and make full collections rare.
+
+    A full collection over hundreds of peer connections stops the loop for tens of milliseconds.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(20_000, 20, 50)
+
+
+async def _serve(settings: Settings) -> None:
+    check_aiortc()
+    _spare_the_loop()
+    heartbeat = metrics.Heartbeat()
+    with metrics.serve_metrics(settings.metrics_host, settings.metrics_port, heartbeat) as port:
+        async with _parts(settings) as (switchboard, leases, capacity, ticker):
+            log.info("worker_ready", slots=settings.slots, metrics_port=port)
+            metrics.slots_offered(settings.slots)
+            await _work(settings, switchboard, leases, capacity, ticker, heartbeat)
+    log.info("worker_stopped")
+
+
+@contextlib.asynccontextmanager
+async def _parts(
+    settings: Settings,
+) -> AsyncIterator[tuple[Switchboard, Leases, Capacity, Ticker]]:
+    if settings.redis_url is None or settings.storage_url is None:
+        raise CommandError("a worker needs PHONEBANK_REDIS_URL and PHONEBANK_STORAGE_URL")
+    folder = settings.data_path / "spool" / settings.worker_name
+    folder.mkdir(parents=True, exist_ok=True)
+    storage = Storage.open(settings.storage_url)
+    async with contextlib.AsyncExitStack() as stack:
+        redis = connect(settings.redis_url)
+        stack.push_async_callback(redis.aclose)
+        http = await stack.enter_async_context(Http(settings.allow_addresses))
+        studio = await stack.enter_async_context(Studio())
+        clips = Clips(studio, settings.data_path / "clips", storage)
+        ticker, capacity = Ticker(), Capacity(settings.slots)
+        leases = Leases(redis, settings.worker_name, settings.slots, settings.lease_s)
+        equipment = Equipment(ticker, clips, studio, http, os.environ, folder, settings.worker_name)
+        ledger = Ledger(redis, storage)
+        yield Switchboard(redis, equipment, leases, capacity, ledger), leases, capacity, ticker
+        await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
+
+
+async def _work(
+    settings: Settings,
+    switchboard: Switchboard,
+    leases: Leases,
+    capacity: Capacity,
+    ticker: Ticker,
+    heartbeat: metrics.Heartbeat,
+) -> None:
+    stopping = asyncio.Event()
+    _stop_on_signals(stopping)
+    async with asyncio.TaskGroup() as group:
+        tasks = [
+            group.create_task(ticker.run(), name="ticker"),
+            group.create_task(leases.keep(), name="leases"),
+            group.create_task(_sample(capacity, ticker, heartbeat), name="sample"),
+            group.create_task(switchboard.serve(), name="switchboard"),
+        ]
+        await stopping.wait()
+        log.info("worker_draining")
+        await switchboard.drain(settings.drain_s)
+        for task in tasks:
+            task.cancel()
+
+
+def _stop_on_signals(stopping: asyncio.Event) -> None:
+    """First signal: drain. Second: end at once, as `python` would have."""
+    loop = asyncio.get_running_loop()
+
+    def stop(number: signal.Signals) -> None:
+        if stopping.is_set():
+            os._exit(128 + number)
+        stopping.set()
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop, number)
+
+
+async def _sample(capacity: Capacity, ticker: Ticker, heartbeat: metrics.Heartbeat) -> None:
+    """Once a second: sign of life, CPU share, lateness; and no garbage pauses over settled
+    calls.
+    """
+    calls_frozen = 0
+    while True:
+        heartbeat.beat()
+        capacity.sample(ticker.lateness_p99_ms())
+        await asyncio.sleep(SAMPLE_S)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,130 @@
+"""Where admitted calls become running calls: the arq worker of one media process.
+
+Owns the way of one job: claim, hold the call on a lease, settle its result. arq only carries three
+numbers; who may run what, and which result counts, is decided by the scripts in `shared.state`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import shutil
+
+import structlog
+from redis.asyncio import Redis
+from shared.plan_text import read_plan
+from shared.state.calls import CallKey, claim
+from shared.state.queue import SwitchboardWorker
+from shared.state.runs import plan_text
+
+from shared import metrics
+from shared.call import EndedReason
+from shared.errors import PlanError, StateError
+from shared.expansion import call_of_index
+from shared.logs import bound_call
+from shared.plan import RunPlan
+from worker.call import Call, Equipment
+from worker.capacity import Capacity
+from worker.commit import Ledger
+from worker.leases import Leases
+
+PLANS_KEPT = 16
+WRAP_UP_S = 120.0
+"""Beyond a call's own limits, for recording, upload and commit."""
+LONGEST_CALL_S = 3600.0
+
+log = structlog.get_logger()
+
+
+class Switchboard:
+    """Takes calls from the queue while `Capacity` has room, and drains on request."""
+
+    def __init__(
+        self,
+        redis: Redis,
+        equipment: Equipment,
+        leases: Leases,
+        capacity: Capacity,
+        ledger: Ledger,
+    ) -> None:
+        self._redis = redis
+        self._equipment = equipment
+        self._leases = leases
+        self._capacity = capacity
+        self._ledger = ledger
+        self._calls: dict[CallKey, Call] = {}
+        self._idle = asyncio.Event()
+        self._idle.set()
+        self._read_plan = functools.lru_cache(PLANS_KEPT)(read_plan)
+        self._queue = SwitchboardWorker(
+            redis,
+            self._take,
+            max_jobs=capacity.slots,
+            job_timeout_s=LONGEST_CALL_S + WRAP_UP_S,
+            gate=lambda: capacity.has_room,
+        )
+
+    async def serve(self) -> None:
+        """Take calls until cancelled; survives a Redis that goes away."""
+        await self._queue.async_run()
+
+    async def drain(self, wait_s: float) -> None:
+        """Take no new calls, wait for those under way, then hang up and hand back the rest."""
+        self._queue.drain()
+        try:
+            await self._leases.stop_offering()
+        except StateError as error:
+            log.warning("withdrawal_failed", error=str(error))
+        try:
+            async with asyncio.timeout(wait_s):
+                await self._idle.wait()
+        except TimeoutError:
+            for call in self._calls.values():
+                call.hang_up(EndedReason.DRAINED, "the worker was told to stop")
+            await self._idle.wait()
+
+    async def _take(self, run: str, index: int, attempt: int) -> None:
+        """One arq job: one attempt. Returns normally whatever happens; the lease tells the rest."""
+        key = CallKey(run=run, index=index, attempt=attempt)
+        with bound_call(run, index, attempt):
+            self._capacity.joined()
+            self._idle.clear()
+            try:
+                await self._hold(key)
+            except StateError as error:  # the lease runs out and the reaper decides
+                log.warning("call_left_to_the_reaper", error=str(error))
+            finally:
+                self._capacity.left()
+                if self._capacity.running == 0:
+                    self._idle.set()
+
+    async def _hold(self, key: CallKey) -> None:
+        claimed = await claim(self._redis, key, self._equipment.worker)
+        if claimed is None:
+            log.info("call_not_ours")
+            return
+        plan = await self._plan_of(key.run)
+        if plan is None:
+            return
+        metrics.call_started(self._capacity.running)
+        call = Call(plan, call_of_index(plan, key.index), key, self._equipment)
+        self._calls[key] = call
+        try:
+            with self._leases.held(key, call):
+                finished = await call.run(claimed.earlier_attempts)
+                await self._ledger.settle(key, finished)
+        finally:
+            del self._calls[key]
+        metrics.call_ended(finished.result, self._capacity.running - 1)
+        await asyncio.to_thread(shutil.rmtree, finished.folder, ignore_errors=True)
+
+    async def _plan_of(self, run: str) -> RunPlan | None:
+        text = await plan_text(self._redis, run)
+        if text is None:
+            log.warning("run_has_no_plan")
+            return None
+        try:
+            return self._read_plan(text)
+        except PlanError as error:  # intake read it once, so an older worker meets a newer plan
+            log.error("plan_unreadable", error=str(error))  # noqa: TRY400 - no trace wanted
+            return None
