@@ -1,4 +1,4 @@
-"""One utterance, sound or background as Opus packets. Owns the data; refuses to know how it was made."""
+"""One utterance, sound or background as Opus packets. Owns the data, makes none."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ class Clip(msgspec.Struct, frozen=True, gc=False):
 
     Times inside a clip count from the moment its first packet passes the socket: packet `k` covers
     20 ms from `20 * k` ms. The audible edges are where the sound itself (without background noise)
-    crosses -45 dBFS, 6.5 ms of Opus look-ahead included, so that adding them to the time at which the
-    first packet was sent gives the time at which the sound left the socket.
+    crosses -45 dBFS, 6.5 ms of Opus look-ahead included: added to the time at which the first packet
+    was sent they give the time at which the sound left the socket.
     """
 
     hash: str

@@ -1,7 +1,7 @@
 """The worker's one clock. Owns nothing but the reading; refuses wall time.
 
-Everything inside the worker reads the event loop's own time, so a loop with a virtual clock makes the
-whole call virtual.
+Everything inside the worker reads the event loop's own time, so a loop with a virtual clock makes
+the whole call virtual.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What one caller sends next. Owns the choice of packet; refuses to send, to wait or to know the time.
+"""What one caller sends next. Owns the choice of packet; refuses to send or to know the time.
 
 Background packets are a function of the frame's index, so two calls with the same clips at the same
 frames send the same bytes. All changes take effect at the next frame.
@@ -49,7 +49,7 @@ class Speaker:
         self._clip = None
 
     def skip(self, frames: int) -> None:
-        """Count frames that were never sent (a stall); the clip loses as much, as a microphone would."""
+        """Count frames that a stall swallowed; a clip loses them as a microphone would."""
         self._frame += frames
         if self._clip is not None:
             self._position = min(self._position + frames, len(self._clip.packets) - 1)
