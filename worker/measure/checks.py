@@ -167,7 +167,7 @@ def _cut_short(name: str, evidence: Evidence) -> CheckResult:
     return CheckResult(
         name=name,
         outcome=ERROR,
-        detail=f"{evidence.dropped} reports of the agent were not kept, so nothing can be ruled out",
+        detail=f"{evidence.dropped} reports of the agent were not kept: nothing is ruled out",
     )
 
 
