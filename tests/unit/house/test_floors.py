@@ -99,4 +99,4 @@ def _reached(module: str, users: dict[str, set[str]]) -> set[str]:
 
 
 def _floor(name: str) -> str:
-    return name.split(".")[0]
+    return name.split(".", maxsplit=1)[0]
