@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from fractions import Fraction
 
 from aiortc import MediaStreamTrack
-from av import Packet, Stream
+from av import Packet
+from av.stream import Stream
 from voice import FRAME_SAMPLES, OPUS_HZ
 
 FRAME_S = FRAME_SAMPLES / OPUS_HZ

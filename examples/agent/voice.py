@@ -59,7 +59,7 @@ class Voice:
         self._library.espeak_SetSynthCallback(callback)
         encoded = text.encode()
         self._library.espeak_Synth(encoded, len(encoded) + 1, 0, 0, 0, _UTF8, None, None)
-        samples = np.frombuffer(heard, np.int16).astype(np.float32) / 32768
+        samples: Samples = np.frombuffer(heard, np.int16).astype(np.float32) / np.float32(32768)
         loud = np.flatnonzero(np.abs(samples) > QUIET)
         samples = samples[loud[0] : loud[-1] + 1]
         rms = float(np.sqrt(np.mean(samples**2)))
