@@ -31,6 +31,7 @@ from aiortc import (
     rtcsctptransport,
 )
 from aiortc.exceptions import InvalidStateError, OperationError
+from aiortc.rtcicetransport import parse_stun_turn_uri
 from aiortc.rtcrtpsender import RTCEncodedFrame
 
 from shared.agent import IceServer
@@ -172,6 +173,7 @@ class _Tap:
 class Peer:
     """One peer connection. Add audio before channels, offer, accept the answer, wait, close.
 
+    Raises `PeerError` for ICE servers that cannot be used (see `is_usable`).
     `lost` is told once if the connection ends after it was connected and before `close`.
     """
 
@@ -182,6 +184,8 @@ class Peer:
         gathering: Gathering = "host",
         lost: Callable[[str], None] = lambda _: None,
     ) -> None:
+        if not all(is_usable(server) for server in ice_servers):
+            raise PeerError("an ICE server's URL cannot be read")
         servers = [
             RTCIceServer(urls=s.urls, username=s.username, credential=s.credential)
             for s in ice_servers
@@ -235,8 +239,11 @@ class Peer:
         return Channel(channel)
 
     async def offer(self) -> str:
-        """Gather every candidate and return the SDP of an offer."""
-        await self._connection.setLocalDescription(await self._connection.createOffer())
+        """Gather every candidate and return the SDP of an offer; raises `PeerError` once closed."""
+        try:
+            await self._connection.setLocalDescription(await self._connection.createOffer())
+        except InvalidStateError as error:
+            raise PeerError("closed while connecting") from error
         return str(self._connection.localDescription.sdp)
 
     async def accept(self, answer_sdp: str) -> None:
@@ -283,7 +290,8 @@ class Peer:
 
     async def _close(self) -> None:
         if not self._connected.done():
-            self._connected.cancel()
+            self._connected.set_exception(PeerError("closed while connecting"))
+            self._connected.exception()  # seen, also if nobody waits
         try:
             async with asyncio.timeout(_CLOSE_S):
                 await self._connection.close()
@@ -319,6 +327,17 @@ class Peer:
             return await gather(component, chosen, timeout)
 
         setattr(ice, _GATHER, gather_on)
+
+
+def is_usable(server: IceServer) -> bool:
+    """Whether aiortc can read every URL of `server` (RFC 7064, RFC 7065)."""
+    urls = [server.urls] if isinstance(server.urls, str) else server.urls
+    try:
+        for url in urls:
+            parse_stun_turn_uri(url)
+    except ValueError:
+        return False
+    return True
 
 
 def check_aiortc() -> None:

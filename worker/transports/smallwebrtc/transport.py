@@ -12,12 +12,20 @@ from shared.agent import IceServer, SmallWebRTC
 from shared.call import EndedReason, Step
 from shared.errors import CallFailure
 from shared.http import Http
-from worker.transports.peer import Channel, Gathering, Microphone, Peer, PeerError
+from worker.transports.peer import (
+    Channel,
+    Gathering,
+    Microphone,
+    Peer,
+    PeerError,
+    is_usable,
+)
 from worker.transports.smallwebrtc.rtvi import PeerLeft, Rtvi, client_ready
 from worker.transports.smallwebrtc.signalling import Session, Signalling
 from worker.transports.transport import Line, TransportStatistics
 
 _CHANNEL = "chat"
+_CLOSED = "closed while connecting"
 
 
 class SmallWebRTCTransport:
@@ -55,8 +63,7 @@ class SmallWebRTCTransport:
         try:
             line.step(Step.SIGNALLING)
             peer, answer_sdp = await self._signal(line)
-            line.step(Step.ICE)
-            await self._meet(peer, answer_sdp)
+            await self._meet(line, peer, answer_sdp)
         except BaseException:
             await self.close()
             raise
@@ -91,6 +98,8 @@ class SmallWebRTCTransport:
                     self._join_keys["session_id"] = session.session_id
                 peer = self._open(line, self._ice_servers(session, near=near), near=near)
                 answer = await signalling.offer(session, await peer.offer())
+        except PeerError as error:
+            raise CallFailure(EndedReason.ICE_FAILED, Step.SIGNALLING, str(error)) from error
         except TimeoutError as error:
             detail = f"no answer within {self._connect_s:g} s"
             raise CallFailure(EndedReason.OFFER_TIMED_OUT, Step.SIGNALLING, detail) from error
@@ -101,19 +110,29 @@ class SmallWebRTCTransport:
     def _ice_servers(self, session: Session, *, near: bool) -> tuple[IceServer, ...]:
         if self._endpoint.ice_servers:
             return tuple(self._endpoint.ice_servers)
-        return () if near else session.ice_servers  # on loopback nothing leaves the host
+        if near:
+            return ()  # on loopback nothing leaves the host
+        return tuple(server for server in session.ice_servers if is_usable(server))
 
     def _open(self, line: Line, ice_servers: tuple[IceServer, ...], *, near: bool) -> Peer:
         gathering: Gathering = "loopback" if near else "host"
         if self._endpoint.ice == "all":
             gathering = "all"
-        peer = Peer(ice_servers=ice_servers, gathering=gathering, lost=line.agent_left)
+        if self._closed:
+            raise CallFailure(EndedReason.ICE_FAILED, Step.SIGNALLING, _CLOSED)
+        try:
+            peer = Peer(ice_servers=ice_servers, gathering=gathering, lost=line.agent_left)
+        except PeerError as error:
+            raise CallFailure(EndedReason.PLAN_INVALID, Step.SIGNALLING, str(error)) from error
         self._peer = peer
         self._microphone = peer.add_audio(line.heard)
         self._channel = peer.add_channel(_CHANNEL, opened=self._opened, message=self._message)
         return peer
 
-    async def _meet(self, peer: Peer, answer_sdp: str) -> None:
+    async def _meet(self, line: Line, peer: Peer, answer_sdp: str) -> None:
+        if self._closed:
+            raise CallFailure(EndedReason.ICE_FAILED, Step.SIGNALLING, _CLOSED)
+        line.step(Step.ICE)
         try:
             async with asyncio.timeout(self._connect_s):
                 await self._accept(peer, answer_sdp)
