@@ -9,7 +9,7 @@ import numpy.typing as npt
 from worker.measure.segments import RATE_HZ, SILENT_DBFS, Pcm, Segment, runs, window_levels
 
 CLIPPED_AT = 0.85
-"""Opus rounds the flat tops of clipped sound: where 0.9 % of a source lie at full scale, 0.04 % come
+"""Opus rounds the flat tops of clipped sound: if 0.9 % of a source lie at full scale, 0.04 % come
 out of the decoder at 0.999, but 0.95 % in runs above 0.85. Unclipped voices that peak at full scale
 stay below 0.1 %, voices with a limiter at 0.0 % (measured on espeak-ng at 24 to 64 kb/s)."""
 CLIPPED_RUN = 3
