@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from shared.secrets import PREFIX, embedded_environ
+
 ORDINARY = frozenset(
     {
         "PATH",
@@ -27,7 +29,6 @@ ORDINARY = frozenset(
 )
 PROXIES = frozenset({"http_proxy", "https_proxy", "no_proxy", "all_proxy"})
 PREFIXES = ("PHONEBANK_", "LC_", "PYTHON", "XDG_")
-SECRET_PREFIX = "PHONEBANK_SECRET_"  # noqa: S105 - a variable's name
 
 
 def environ_for_children(
@@ -38,16 +39,17 @@ def environ_for_children(
     `secrets` are the names that a plan uses (`BOT_TOKEN` for `PHONEBANK_SECRET_BOT_TOKEN`), None
     for all. Everything else of the caller's environment stays out of reach.
     """
-    return {
+    kept = {
         name: value
         for name, value in environ.items()
-        if _inherited(name, secrets=secrets, with_aws=with_aws)
+        if _inherited(name, all_secrets=secrets is None, with_aws=with_aws)
     }
+    return kept | embedded_environ(secrets or (), environ)
 
 
-def _inherited(name: str, *, secrets: set[str] | None, with_aws: bool) -> bool:
-    if name.startswith(SECRET_PREFIX):
-        return secrets is None or name.removeprefix(SECRET_PREFIX) in secrets
+def _inherited(name: str, *, all_secrets: bool, with_aws: bool) -> bool:
+    if name.startswith(PREFIX):
+        return all_secrets
     if name.startswith("AWS_"):
         return with_aws
     return name in ORDINARY or name.lower() in PROXIES or name.startswith(PREFIXES)

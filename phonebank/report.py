@@ -1,0 +1,59 @@
+"""Where the command's words go: tables and verdict, progress, JSON, JUnit. Owns the two streams.
+
+Results go to stdout and everything about the way there to stderr; with `--json` stdout holds
+run.json and nothing else.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+
+import msgspec
+from rich.console import Console
+
+from phonebank.junit import junit_xml
+from phonebank.tables import calls_table, findings_of, findings_table, verdict_lines
+from shared.errors import CommandError
+from shared.result import CallResult, RunResult
+
+
+class Report:
+    """The voice of one command."""
+
+    def __init__(self, *, as_json: bool = False, junit: Path | None = None) -> None:
+        self._as_json = as_json
+        self._junit = junit
+        self.progress = Console(stderr=True, highlight=False)
+        self._results = Console(stderr=as_json, highlight=False)
+
+    def say(self, sentence: str) -> None:
+        """One sentence about the way."""
+        self.progress.print(sentence, markup=False, soft_wrap=True)
+
+    def results(self, result: RunResult, rows: Iterable[CallResult], folder: Path | str) -> None:
+        """Calls, findings, verdict and the folder that holds everything."""
+        calls = list(rows)
+        console = self._results
+        console.print(calls_table(calls))
+        findings = findings_of(calls)
+        if findings:
+            console.print()
+            console.print("What kept calls from passing", style="bold")
+            console.print(findings_table(findings))
+        console.print()
+        console.print(verdict_lines(result))
+        console.print(f"  results and recordings: {folder}", markup=False, soft_wrap=True)
+        if self._junit is not None:
+            self._write_junit(self._junit, result, calls)
+        if self._as_json:
+            pretty = msgspec.json.format(msgspec.json.encode(result), indent=2)
+            sys.stdout.write(pretty.decode() + "\n")
+
+    def _write_junit(self, file: Path, result: RunResult, calls: list[CallResult]) -> None:
+        try:
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_bytes(junit_xml(result, calls))
+        except OSError as error:
+            raise CommandError(f"--junit {file}: {error.strerror or error}") from None

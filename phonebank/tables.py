@@ -1,0 +1,186 @@
+"""What a run came to, as people read it: calls, findings, verdict. Owns words and columns.
+
+Everything fits 80 columns. Times of a call are shown in seconds, as a caller would feel them.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable
+
+import msgspec
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from shared.call import REASONS, Validity, Verdict
+from shared.result import CallResult, Distribution, RunResult
+
+MOST_ROWS = 40
+"""A load test's table shows so many calls, those that did not pass first."""
+MOST_FINDINGS = 12
+
+VERDICT_STYLES = {Verdict.PASS: "green", Verdict.FAIL: "red", Verdict.NONE: "yellow"}
+
+
+class Finding(msgspec.Struct, frozen=True, kw_only=True):
+    """Something that several calls have in common and that kept them from passing."""
+
+    what: str
+    calls: list[int]
+    example: str
+
+
+def clock(duration_ms: float) -> str:
+    """`1:07`, or `2:01:07` from an hour on."""
+    minutes, seconds = divmod(int(duration_ms / 1000), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{seconds:02}" if hours else f"{minutes}:{seconds:02}"
+
+
+def verdict_text(verdict: Verdict, validity: Validity) -> Text:
+    """`pass`, `fail`, `none`, or `void` for a call that our own side spoiled."""
+    if validity is Validity.VOID:
+        return Text("void", style="yellow")
+    return Text(str(verdict), style=VERDICT_STYLES[verdict])
+
+
+def calls_table(rows: list[CallResult]) -> RenderableType:
+    """A line per call, in the plan's order."""
+    several_agents = len({row.agent for row in rows}) > 1
+    table = Table(box=None, padding=(0, 1, 0, 0), collapse_padding=True, header_style="dim")
+    table.add_column("#", justify="right", no_wrap=True)
+    table.add_column("", no_wrap=True, min_width=4)
+    for title in [*(["agent"] if several_agents else []), "scenario", "persona"]:
+        table.add_column(title, no_wrap=True, overflow="ellipsis", ratio=4, max_width=24)
+    table.add_column("rep", justify="right", no_wrap=True, min_width=3)
+    table.add_column("ended", no_wrap=True, overflow="ellipsis", ratio=5, max_width=24)
+    for title, width in (("first", 5), ("reply", 9), ("barge", 5), ("time", 4)):
+        table.add_column(title, justify="right", no_wrap=True, min_width=width)
+    shown = _rows_to_show(rows)
+    for row in shown:
+        table.add_row(*_cells(row, several_agents=several_agents))
+    below = Text("first: word after connect; reply: median/longest; barge: stop; seconds")
+    if len(shown) < len(rows):
+        below.append(f"\n… and {len(rows) - len(shown)} more calls in calls.jsonl")
+    below.stylize("dim")
+    return Group(table, below)
+
+
+def findings_of(rows: Iterable[CallResult]) -> list[Finding]:
+    """What kept calls from passing, most frequent first."""
+    calls: defaultdict[str, list[int]] = defaultdict(list)
+    examples: dict[str, str] = {}
+    for row in rows:
+        for what, example in _complaints(row):
+            calls[what].append(row.index)
+            examples.setdefault(what, example)
+    ordered = sorted(calls, key=lambda what: (-len(calls[what]), what))
+    return [Finding(what=what, calls=calls[what], example=examples[what]) for what in ordered]
+
+
+def findings_table(findings: list[Finding]) -> RenderableType:
+    """The findings as lines; what is beyond `MOST_FINDINGS` is counted."""
+    table = Table(box=None, show_header=False, padding=(0, 1, 0, 0), title_justify="left")
+    table.add_column(justify="right", no_wrap=True)
+    table.add_column(overflow="fold")
+    for finding in findings[:MOST_FINDINGS]:
+        some = ", ".join(f"#{index}" for index in finding.calls[:5])
+        where = f"{some}, …" if len(finding.calls) > 5 else some
+        words = Text(finding.what, style="bold").append(f"  {where}", style="not bold dim")
+        if finding.example:
+            words.append(f"\n{finding.example}", style="not bold")
+        table.add_row(f"{len(finding.calls)}×", words)
+    more = len(findings) - MOST_FINDINGS
+    return Group(table, Text(f"… and {more} more", style="dim")) if more > 0 else table
+
+
+def verdict_lines(result: RunResult) -> RenderableType:
+    """The verdict, large and first, with the sentences that lead to it."""
+    style = VERDICT_STYLES[result.verdict]
+    word = str(result.verdict).upper() if result.verdict is not Verdict.NONE else "NO VERDICT"
+    head = Text(f" {word} ", style=f"bold reverse {style}").append(
+        f"  {result.name}", style="not reverse bold default"
+    )
+    lines: list[RenderableType] = [head, Text(f"  {_counts(result)}")]
+    lines += [Text(f"  {sentence}") for sentence in result.why]
+    for threshold in result.thresholds:
+        mark = Text(
+            f"  {threshold.outcome:<5} ", style="green" if threshold.outcome == "pass" else "red"
+        )
+        lines.append(
+            mark.append(f"{threshold.name} {threshold.bound}  {threshold.detail}", "default")
+        )
+    return Group(*lines)
+
+
+def _counts(result: RunResult) -> str:
+    counts = result.counts
+    words = [f"{counts.passed} of {counts.planned} calls passed"]
+    named = {
+        "failed": counts.failed,
+        "without a verdict": counts.unjudged,
+        "void": counts.void,
+        "never ran": counts.missing,
+        "tried more than once": counts.retried,
+    }
+    words += [f"{number} {what}" for what, number in named.items() if number]
+    return ", ".join(words)
+
+
+def _rows_to_show(rows: list[CallResult]) -> list[CallResult]:
+    ordered = sorted(rows, key=lambda row: row.index)
+    if len(ordered) <= MOST_ROWS:
+        return ordered
+    by_interest = sorted(ordered, key=lambda row: row.verdict is Verdict.PASS)
+    return sorted(by_interest[:MOST_ROWS], key=lambda row: row.index)
+
+
+def _cells(row: CallResult, *, several_agents: bool) -> list[str | Text]:
+    measures = row.measures
+    reply = measures.response_latency_ms
+    return [
+        str(row.index),
+        verdict_text(row.verdict, row.validity),
+        *([row.agent] if several_agents else []),
+        row.scenario,
+        row.persona,
+        str(row.repetition),
+        str(row.ended_reason),
+        _seconds(measures.time_to_first_word_ms),
+        _median_and_max(reply),
+        _seconds(measures.barge_in_stop_ms.max),
+        clock(row.duration_ms),
+    ]
+
+
+def _median_and_max(values: Distribution) -> str:
+    if values.max is None:
+        return "-"
+    return f"{_seconds(values.p50)}/{_seconds(values.max)}"
+
+
+def _seconds(value_ms: float | None) -> str:
+    return "-" if value_ms is None else f"{value_ms / 1000:.2f}"
+
+
+def _complaints(row: CallResult) -> list[tuple[str, str]]:
+    if row.validity is Validity.VOID:
+        reasons = row.void_reasons or [str(row.ended_reason)]
+        return [(f"void: {reason}", row.detail) for reason in reasons]
+    if row.verdict is Verdict.PASS:
+        return []
+    found: list[tuple[str, str]] = []
+    if row.failure_owner is not None:
+        facts = REASONS[row.ended_reason]
+        found.append((f"{row.ended_reason}", row.detail or facts.sentence))
+    for check in row.checks:
+        if check.outcome != "pass":
+            word = "" if check.outcome == "fail" else f" ({check.outcome})"
+            found.append((f"{check.name}{word}", check.detail))
+    return found or [(f"{row.ended_reason}", row.detail)]
+
+
+def ended_reasons(rows: Iterable[CallResult]) -> Counter[str]:
+    """How often each call ended for which reason."""
+    return Counter(str(row.ended_reason) for row in rows)
