@@ -5,6 +5,7 @@ Only the studio may import this: the library is GPL, holds global state and bloc
 
 from __future__ import annotations
 
+import _ctypes
 import ctypes
 import re
 from pathlib import Path
@@ -22,6 +23,7 @@ _UTF8 = 1
 _RATE, _VOLUME, _PITCH, _RANGE, _GAP = 1, 2, 3, 4, 7
 _DEFAULTS = {_VOLUME: 100, _RANGE: 50, _GAP: 0}
 _OK = 0
+_SEED = 1
 _NAME = re.compile(r"[A-Za-z0-9_.-]+(\+[A-Za-z0-9_.-]+)?")
 
 _Callback = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_void_p, ctypes.c_int, ctypes.c_void_p)
@@ -38,7 +40,12 @@ class _Voice(ctypes.Structure):
 
 
 class Espeak:
-    """One per process. Not for threads."""
+    """One per process. Not for threads.
+
+    Each utterance gets a library freshly loaded (9 ms): its wave generator, echo and random numbers
+    carry state from one utterance into the next, which `espeak_Terminate` does not clear, and a clip
+    must not depend on what was said before it.
+    """
 
     def __init__(self) -> None:
         try:
@@ -46,14 +53,7 @@ class Espeak:
         except ImportError as error:
             raise VoiceError("espeakng-loader is not installed (extra `local`)") from error
         self._data = Path(espeakng_loader.get_data_path())
-        self._library = ctypes.CDLL(espeakng_loader.get_library_path())
-        self._library.espeak_SetVoiceByName.argtypes = [ctypes.c_char_p]
-        self._library.espeak_Synth.argtypes = [
-            ctypes.c_char_p, ctypes.c_size_t, ctypes.c_uint, ctypes.c_int, ctypes.c_uint,
-            ctypes.c_uint, ctypes.c_void_p, ctypes.c_void_p,
-        ]  # fmt: skip
-        self._library.espeak_ListVoices.argtypes = [ctypes.c_void_p]
-        self._library.espeak_ListVoices.restype = ctypes.POINTER(ctypes.POINTER(_Voice))
+        self._path = espeakng_loader.get_library_path()
         self._identifiers: dict[str, str] = {}
         self._parts: list[bytes] = []
         # The library keeps the pointer: the callback must live as long as this object.
@@ -61,47 +61,49 @@ class Espeak:
 
     def speak(self, text: str, voice: str, speed: float = 1.0, pitch: float = 1.0) -> Utterance:
         """See `worker.speech.voices.Voices`."""
-        rate_hz = self._start()
+        library = _loaded(self._path)
         try:
-            self._choose(voice)
-            self._set(speed, pitch)
-            pcm = self._synthesise(text)
+            rate_hz = self._start(library)
+            self._choose(library, voice)
+            _set_knobs(library, speed, pitch)
+            pcm = self._synthesise(library, text)
+            library.espeak_Terminate()
         finally:
-            self._library.espeak_Terminate()
+            _ctypes.dlclose(library._handle)  # noqa: SLF001 - ctypes offers no other way to unload
         return Utterance(pcm, rate_hz)
 
-    def _start(self) -> int:
-        # Each utterance begins in a fresh library: its wave generator carries state from one
-        # utterance into the next, which would make a clip depend on what was said before it.
+    def _start(self, library: ctypes.CDLL) -> int:
         path = str(self._data.parent).encode()
-        rate_hz = int(self._library.espeak_Initialize(_SYNCHRONOUS, 0, path, _NO_EXIT))
+        rate_hz = int(library.espeak_Initialize(_SYNCHRONOUS, 0, path, _NO_EXIT))
         if rate_hz <= 0:
             raise VoiceError(f"espeak-ng did not start (code {rate_hz})")
-        self._library.espeak_SetSynthCallback(self._callback)
+        library.espeak_SetSynthCallback(self._callback)
+        # Starting seeds flutter and breath from the time of day.
+        library.espeak_ng_SetRandSeed(_SEED)
         return rate_hz
 
-    def _choose(self, voice: str) -> None:
+    def _choose(self, library: ctypes.CDLL, voice: str) -> None:
         if not _NAME.fullmatch(voice):
             raise VoiceError(f"{voice!r} is not the name of an espeak-ng voice")
         name, _, variant = voice.partition("+")
-        identifier = self._voices().get(name.lower())
+        identifier = self._voices(library).get(name.lower())
         if identifier is None:
             raise VoiceError(f"espeak-ng has no voice or language {name!r}")
         # The library ignores a variant that it does not know.
         if variant and not (self._data / "voices" / "!v" / variant).is_file():
             raise VoiceError(f"espeak-ng has no voice variant {variant!r}")
         chosen = f"{identifier}+{variant}" if variant else identifier
-        if self._library.espeak_SetVoiceByName(chosen.encode()) != _OK:
+        if library.espeak_SetVoiceByName(chosen.encode()) != _OK:
             raise VoiceError(f"espeak-ng cannot use the voice {voice!r}")
 
-    def _voices(self) -> dict[str, str]:
+    def _voices(self, library: ctypes.CDLL) -> dict[str, str]:
         """Identifier (`gmw/en-US`) by file name (`en-us`) and by language (`en-gb` is `gmw/en`).
 
         The library itself finds voices by file name alone, so that `en-gb` would be unknown to it.
         """
         if self._identifiers:
             return self._identifiers
-        listed = self._library.espeak_ListVoices(None)
+        listed = library.espeak_ListVoices(None)
         by_language: dict[str, str] = {}
         position = 0
         while listed[position]:
@@ -115,22 +117,13 @@ class Espeak:
         self._identifiers = by_language | self._identifiers
         return self._identifiers
 
-    def _set(self, speed: float, pitch: float) -> None:
-        wanted = {
-            **_DEFAULTS,
-            _RATE: round(WORDS_PER_MIN * speed),
-            _PITCH: min(99, max(0, round(OWN_PITCH * pitch))),
-        }
-        for parameter, value in wanted.items():
-            self._library.espeak_SetParameter(parameter, value, 0)
-
-    def _synthesise(self, text: str) -> Pcm:
+    def _synthesise(self, library: ctypes.CDLL, text: str) -> Pcm:
         self._parts = []
         encoded = text.replace("\0", " ").encode()
-        code = self._library.espeak_Synth(encoded, len(encoded) + 1, 0, 0, 0, _UTF8, None, None)
+        code = library.espeak_Synth(encoded, len(encoded) + 1, 0, 0, 0, _UTF8, None, None)
         if code != _OK:
             raise VoiceError(f"espeak-ng failed (code {code})")
-        self._library.espeak_Synchronize()
+        library.espeak_Synchronize()
         samples = np.frombuffer(b"".join(self._parts), np.int16)
         return samples.astype(np.float32) / 32768.0
 
@@ -138,3 +131,26 @@ class Espeak:
         if samples is not None and count > 0:
             self._parts.append(ctypes.string_at(samples, count * 2))
         return 0
+
+
+def _loaded(path: str) -> ctypes.CDLL:
+    library = ctypes.CDLL(path)
+    library.espeak_SetVoiceByName.argtypes = [ctypes.c_char_p]
+    library.espeak_Synth.argtypes = [
+        ctypes.c_char_p, ctypes.c_size_t, ctypes.c_uint, ctypes.c_int, ctypes.c_uint,
+        ctypes.c_uint, ctypes.c_void_p, ctypes.c_void_p,
+    ]  # fmt: skip
+    library.espeak_ng_SetRandSeed.argtypes = [ctypes.c_long]
+    library.espeak_ListVoices.argtypes = [ctypes.c_void_p]
+    library.espeak_ListVoices.restype = ctypes.POINTER(ctypes.POINTER(_Voice))
+    return library
+
+
+def _set_knobs(library: ctypes.CDLL, speed: float, pitch: float) -> None:
+    wanted = {
+        **_DEFAULTS,
+        _RATE: round(WORDS_PER_MIN * speed),
+        _PITCH: min(99, max(0, round(OWN_PITCH * pitch))),
+    }
+    for parameter, value in wanted.items():
+        library.espeak_SetParameter(parameter, value, 0)

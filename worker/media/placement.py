@@ -1,0 +1,128 @@
+"""When the agent's packets are heard. Owns the rule that turns arrivals and RTP time into one clock.
+
+Neither alone is right. Timestamps alone fail for agents that send nothing while they are silent: some
+let RTP time stand still over the pause and then send faster than real time (Pipecat with
+`auto_silence=False`), others let it run on (DTX, LiveKit). Arrival alone carries every jitter and
+burst into the middle of a word. The rule:
+
+1. The first packet begins at its arrival; the ones after it follow RTP time.
+2. An audible onset after a pause is anchored anew, on its own arrival. A pause is 200 ms or more
+   without audible sound that also took its time on the wire; a pause inside a burst is not one. An
+   anchor may move back (to undo the lag that a stall left), but 200 ms of the pause stay.
+3. A packet more than 500 ms later than predicted, and one whose timestamp jumps in a way that its
+   arrival contradicts, are anchored on their arrival.
+4. Nothing begins before the end of what was audible, and between onsets packets follow RTP time alone:
+   jitter moves an onset by its own delay and nothing else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from worker.transports.transport import ReceivedPacket
+
+PAUSE_NS = 200_000_000
+LATE_NS = 500_000_000
+REAL_TIME_SHARE = 0.75
+"""A silence that arrived in less than this share of its length came in a burst."""
+RESTART_PACKETS = 3000
+"""A sequence number this far off is a new stream (RFC 3550, appendix A.1: MAX_DROPOUT)."""
+
+
+def samples_ns(samples: int) -> int:
+    """Length of samples at 48 kHz."""
+    return samples * 62_500 // 3
+
+
+def signed(difference: int, bits: int) -> int:
+    """A difference of counters that wrap at `bits`, as the nearest signed number."""
+    half = 1 << (bits - 1)
+    return (difference + half) % (1 << bits) - half
+
+
+class Placement:
+    """Places one stream, packet by packet, in order of sequence."""
+
+    def __init__(self) -> None:
+        self._last: ReceivedPacket | None = None
+        self._last_samples = 0
+        self._begin_ns = 0
+        self._audible_end_ns = 0
+        self._audible_arrived_ns = 0
+
+    @property
+    def end_ns(self) -> int:
+        """Where the packet placed last ends; 0 before the first one."""
+        return self._begin_ns + samples_ns(self._last_samples)
+
+    def place(self, packet: ReceivedPacket, samples: int, *, audible: bool) -> int | None:
+        """Clock time at which the packet's first sample is heard; None: a duplicate, or too late.
+
+        `samples`: what it decodes to at 48 kHz. `audible`: some of it is over -45 dBFS.
+        """
+        last = self._last
+        if last is None:
+            begin_ns = packet.arrived_ns
+            self._audible_end_ns = begin_ns
+            self._audible_arrived_ns = begin_ns
+        else:
+            steps = signed(packet.sequence - last.sequence, 16)
+            if -RESTART_PACKETS < steps <= 0:
+                return None
+            begin_ns = self._following(last, packet, steps, audible=audible)
+        self._last = packet
+        self._last_samples = samples
+        self._begin_ns = begin_ns
+        if audible:
+            self._audible_end_ns = begin_ns + samples_ns(samples)
+            self._audible_arrived_ns = packet.arrived_ns
+        return begin_ns
+
+    def _following(
+        self, last: ReceivedPacket, packet: ReceivedPacket, steps: int, *, audible: bool
+    ) -> int:
+        passed = signed(packet.timestamp - last.timestamp, 32)
+        arrived_ns = packet.arrived_ns
+        predicted_ns = self._begin_ns + samples_ns(passed)
+        if self._contradicts(last, packet, steps, passed):
+            return max(arrived_ns, self._audible_end_ns)
+        if arrived_ns - predicted_ns > LATE_NS:
+            return arrived_ns
+        if audible and self._ends_pause(arrived_ns, predicted_ns):
+            kept_ns = min(PAUSE_NS, predicted_ns - self._audible_end_ns)
+            return max(arrived_ns, self._audible_end_ns + kept_ns)
+        return max(predicted_ns, self._audible_end_ns)
+
+    def _contradicts(
+        self, last: ReceivedPacket, packet: ReceivedPacket, steps: int, passed: int
+    ) -> bool:
+        if abs(steps) >= RESTART_PACKETS or passed <= 0:
+            return True
+        jump_ns = samples_ns(passed - steps * self._last_samples)
+        early_ns = samples_ns(passed) - (packet.arrived_ns - last.arrived_ns)
+        return jump_ns > LATE_NS and early_ns > LATE_NS
+
+    def _ends_pause(self, arrived_ns: int, predicted_ns: int) -> bool:
+        took_ns = arrived_ns - self._audible_arrived_ns
+        lasts_ns = predicted_ns - self._audible_end_ns
+        return took_ns >= PAUSE_NS and took_ns >= REAL_TIME_SHARE * lasts_ns
+
+
+def in_order(packets: Iterable[ReceivedPacket]) -> list[ReceivedPacket]:
+    """By sequence number, duplicates gone; streams that follow each other stay in order of arrival."""
+    extended: dict[int, ReceivedPacket] = {}
+    newest = 0
+    newest_sequence: int | None = None
+    for packet in packets:
+        if newest_sequence is None:
+            number = 0
+        else:
+            steps = signed(packet.sequence - newest_sequence, 16)
+            number = newest + (1 if abs(steps) >= RESTART_PACKETS else steps)
+            if abs(steps) >= RESTART_PACKETS:
+                newest_sequence = None  # so that the next line takes the new stream's numbers
+        if newest_sequence is None or number > newest:
+            newest = number
+            newest_sequence = packet.sequence
+        extended.setdefault(number, packet)
+    return [extended[number] for number in sorted(extended)]
