@@ -13,19 +13,19 @@ from array import array
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
-from urllib.parse import urlsplit
 
 import msgspec
 import structlog
-from shared.secrets import Redactor, names_in, resolve, variable
-from shared.state.calls import CallKey
 
 from shared.agent import Agent
 from shared.call import REASONS, CallSpec, EndedReason, Step
 from shared.errors import CallFailure, StudioError
 from shared.http import Http
 from shared.plan import RunPlan
+from shared.redaction import Redactor
 from shared.result import Evidence
+from shared.secrets import names_in, resolve_endpoint, secret_values
+from shared.state.calls import CallKey
 from worker.caller.caller import Caller
 from worker.caller.script import compile_script
 from worker.commit import Finished
@@ -157,10 +157,8 @@ class Call:
     def _agent_with_secrets(self) -> Agent:
         agent = self._plan.agents[self._spec.lane]
         endpoint, environ = agent.smallwebrtc, self._equipment.environ
-        host = urlsplit(endpoint.offer_url or endpoint.start_url or "").hostname or ""
-        names = names_in(endpoint)
-        self._redactor = Redactor({name: environ.get(variable(name), "") for name in names})
-        return msgspec.structs.replace(agent, smallwebrtc=resolve(endpoint, environ, host))
+        self._redactor = Redactor(secret_values(names_in(endpoint), environ))
+        return msgspec.structs.replace(agent, smallwebrtc=resolve_endpoint(endpoint, environ))
 
     def _told_to_agent(self) -> dict[str, str]:
         variables = self._scenario.variables
@@ -215,7 +213,7 @@ class Call:
             evidence=conversation.evidence() if conversation else Evidence(),
             decisions=caller.decisions() if caller else [],
             script_checks=caller.script_checks() if caller else [],
-            idle_prompts=caller.idle_prompts if caller else None,
+            caller_turns=caller.caller_turns() if caller else [],
             lateness_ms=conversation.lateness_ms if conversation else array("f"),
             frames_planned=conversation.frames_planned if conversation else 0,
             earlier_attempts=earlier_attempts,

@@ -14,13 +14,14 @@ from pathlib import Path
 import msgspec
 import structlog
 from redis.asyncio import Redis
-from shared.state.calls import CallKey, Outcome, commit, hand_back
-from shared.storage import Storage, call_key, recording_key, winner_key
 
 from shared import metrics
 from shared.call import REASONS, EndedReason, Owner, Step, Validity, Verdict
 from shared.errors import StorageError
 from shared.result import CallResult, Winner
+from shared.state.calls import CallKey, Outcome, commit, hand_back
+from shared.storage import Storage
+from shared.storage_keys import call_key, recording_key, winner_key
 from shared.summary import summary_of
 from worker.steps import Steps
 

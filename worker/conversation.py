@@ -12,11 +12,11 @@ from array import array
 
 import msgspec
 import structlog
-from shared.secrets import Redactor
 
 from shared import metrics
 from shared.call import EndedReason, Step
 from shared.plan import Limits
+from shared.redaction import Redactor
 from shared.result import Evidence, Reported
 from worker.caller.caller import Caller
 from worker.media.clock import now_ns

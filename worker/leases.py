@@ -14,14 +14,14 @@ from typing import Protocol
 
 import structlog
 from redis.asyncio import Redis
-from shared.state.calls import CallKey, announce_worker, renew, withdraw_worker
 
 from shared import metrics
 from shared.call import EndedReason
 from shared.errors import StateError
+from shared.state.calls import CallKey, Holding, announce_worker, renew, withdraw_worker
+from shared.state.keys import RENEWALS_PER_LEASE
 from worker.media.clock import now_ns
 
-RENEWALS_PER_LEASE = 6
 MARGIN_SHARE = 0.2
 """Share of the lease that is left for hanging up when renewal fails."""
 
@@ -46,6 +46,11 @@ class Leases:
         self._tenants: dict[CallKey, Tenant] = {}
         self._renewed_ns: dict[CallKey, int] = {}
         self._offers_slots = True
+
+    @property
+    def lease_ms(self) -> int:
+        """How long a lease lasts."""
+        return round(self._lease_s * 1000)
 
     @contextmanager
     def held(self, key: CallKey, tenant: Tenant) -> Iterator[None]:
@@ -81,15 +86,15 @@ class Leases:
         if not keys:
             return
         asked_ns = now_ns()
-        renewals = await renew(self._redis, self._worker, keys)
+        renewals = await renew(self._redis, self._worker, keys, lease_ms=self.lease_ms)
         lost = 0
         for renewal in renewals:
             tenant = self._tenants.get(renewal.key)
             if tenant is None:
                 continue
-            if renewal.state == "held":
+            if renewal.state is Holding.HELD:
                 self._renewed_ns[renewal.key] = asked_ns
-            elif renewal.state == "cancelled":
+            elif renewal.state is Holding.CANCELLED:
                 self._renewed_ns[renewal.key] = asked_ns
                 tenant.hang_up(EndedReason.CANCELLED, "the run was cancelled")
             else:

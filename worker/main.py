@@ -16,8 +16,6 @@ import sys
 from collections.abc import AsyncIterator
 
 import structlog
-from shared.state.redis import connect
-from shared.storage import Storage
 
 from shared import metrics
 from shared.errors import CommandError, FleetError
@@ -25,6 +23,8 @@ from shared.http import Http
 from shared.lifeline import watch_parent
 from shared.logs import set_up_logs
 from shared.settings import Settings
+from shared.state.redis import connect
+from shared.storage import Storage
 from worker.call import Equipment
 from worker.capacity import Capacity
 from worker.commit import Ledger
@@ -100,7 +100,7 @@ async def _parts(
     async with contextlib.AsyncExitStack() as stack:
         redis = connect(settings.redis_url)
         stack.push_async_callback(redis.aclose)
-        http = await stack.enter_async_context(Http(settings.allow_addresses))
+        http = await stack.enter_async_context(Http(allow_addresses=settings.allow_addresses))
         studio = await stack.enter_async_context(Studio())
         clips = Clips(studio, settings.data_path / "clips", storage)
         ticker, capacity = Ticker(), Capacity(settings.slots)
@@ -152,7 +152,6 @@ async def _sample(capacity: Capacity, ticker: Ticker, heartbeat: metrics.Heartbe
     """Once a second: sign of life, CPU share, lateness; and no garbage pauses over settled
     calls.
     """
-    calls_frozen = 0
     while True:
         heartbeat.beat()
         capacity.sample(ticker.lateness_p99_ms())

@@ -11,7 +11,6 @@ from datetime import datetime
 from importlib.metadata import version
 
 import msgspec
-from shared.state.calls import CallKey
 
 from shared.call import REASONS, CallSpec, CallStage, Step, Validity, Verdict
 from shared.plan import RunPlan
@@ -25,8 +24,10 @@ from shared.result import (
     Recording,
     StepRecord,
 )
+from shared.state.calls import CallKey
 from worker.conversation import Ending
 from worker.measure import checks, validity
+from worker.media.caller_turn import CallerTurn
 from worker.studio_jobs import Finished as Studied
 from worker.transports.transport import TransportStatistics
 
@@ -53,7 +54,7 @@ class Account(msgspec.Struct, frozen=True, kw_only=True):
     evidence: Evidence
     decisions: list[Decision]
     script_checks: list[CheckResult]
-    idle_prompts: int | None
+    caller_turns: list[CallerTurn]
     lateness_ms: array[float]
     frames_planned: int
     earlier_attempts: list[str]
@@ -122,7 +123,7 @@ def _measures(account: Account) -> Measures:
         account.studied.measures,
         packet_loss_percent=lost,
         jitter_ms=statistics.jitter_ms if expected else None,
-        idle_prompts=account.idle_prompts,
+        idle_prompts=sum(turn.kind == "idle_prompt" for turn in account.caller_turns),
     )
 
 

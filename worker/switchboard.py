@@ -9,13 +9,10 @@ from __future__ import annotations
 import asyncio
 import functools
 import shutil
+import time
 
 import structlog
 from redis.asyncio import Redis
-from shared.plan_text import read_plan
-from shared.state.calls import CallKey, claim
-from shared.state.queue import SwitchboardWorker
-from shared.state.runs import plan_text
 
 from shared import metrics
 from shared.call import EndedReason
@@ -23,6 +20,10 @@ from shared.errors import PlanError, StateError
 from shared.expansion import call_of_index
 from shared.logs import bound_call
 from shared.plan import RunPlan
+from shared.plan_text import read_plan
+from shared.state.calls import CallKey, claim
+from shared.state.queue import SwitchboardWorker
+from shared.state.runs import plan_text
 from worker.call import Call, Equipment
 from worker.capacity import Capacity
 from worker.commit import Ledger
@@ -66,7 +67,7 @@ class Switchboard:
 
     async def serve(self) -> None:
         """Take calls until cancelled; survives a Redis that goes away."""
-        await self._queue.async_run()
+        await self._queue.run_loop()
 
     async def drain(self, wait_s: float) -> None:
         """Take no new calls, wait for those under way, then hang up and hand back the rest."""
@@ -83,10 +84,10 @@ class Switchboard:
                 call.hang_up(EndedReason.DRAINED, "the worker was told to stop")
             await self._idle.wait()
 
-    async def _take(self, run: str, index: int, attempt: int) -> None:
+    async def _take(self, key: CallKey, admitted_ms: int) -> None:
         """One arq job: one attempt. Returns normally whatever happens; the lease tells the rest."""
-        key = CallKey(run=run, index=index, attempt=attempt)
-        with bound_call(run, index, attempt):
+        metrics.call_waited(max(0.0, time.time() - admitted_ms / 1000))
+        with bound_call(key.run, key.index, key.attempt):
             self._capacity.joined()
             self._idle.clear()
             try:
@@ -99,7 +100,9 @@ class Switchboard:
                     self._idle.set()
 
     async def _hold(self, key: CallKey) -> None:
-        claimed = await claim(self._redis, key, self._equipment.worker)
+        claimed = await claim(
+            self._redis, key, self._equipment.worker, lease_ms=self._leases.lease_ms
+        )
         if claimed is None:
             log.info("call_not_ours")
             return
