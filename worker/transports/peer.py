@@ -55,6 +55,7 @@ _BEHIND_FRAMES: Final = 12
 """Longer than the ticker ever catches up on: the frames between were skipped, not delayed."""
 _QUEUE_MAX: Final = 50
 _CLOSE_S: Final = 5.0
+_CLOSED: Final = "closed while connecting"
 
 # Larger SCTP chunks stall silently on paths with an MTU of 1280 (VPN, IPv6); Pipecat does the same.
 rtcsctptransport.USERDATA_MAX_LENGTH = 1100
@@ -197,6 +198,7 @@ class Peer:
         self._gathering = gathering
         self._lost = lost
         self._connected: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._offering: asyncio.Task[str] | None = None
         self._closing: asyncio.Task[None] | None = None
         self._reception = Reception()
         self._microphones: list[Microphone] = []
@@ -240,10 +242,13 @@ class Peer:
 
     async def offer(self) -> str:
         """Gather every candidate and return the SDP of an offer; raises `PeerError` once closed."""
-        try:
-            await self._connection.setLocalDescription(await self._connection.createOffer())
-        except InvalidStateError as error:
-            raise PeerError("closed while connecting") from error
+        if self._closing is not None:
+            raise PeerError(_CLOSED)
+        self._offering = asyncio.create_task(self._offer())
+        return await asyncio.shield(self._offering)
+
+    async def _offer(self) -> str:
+        await self._connection.setLocalDescription(await self._connection.createOffer())
         return str(self._connection.localDescription.sdp)
 
     async def accept(self, answer_sdp: str) -> None:
@@ -290,8 +295,11 @@ class Peer:
 
     async def _close(self) -> None:
         if not self._connected.done():
-            self._connected.set_exception(PeerError("closed while connecting"))
+            self._connected.set_exception(PeerError(_CLOSED))
             self._connected.exception()  # seen, also if nobody waits
+        if self._offering is not None:
+            # aioice loses sight of sockets that it opens while it is closed.
+            await asyncio.wait([self._offering])
         try:
             async with asyncio.timeout(_CLOSE_S):
                 await self._connection.close()
