@@ -6,11 +6,11 @@ answers with the next line. So callers in `booking.yaml` say things that these l
 
 from __future__ import annotations
 
-GREETING = "Good evening, this is Casa Lumina, how may I help you?"
+GREETING = "Casa Lumina, good evening!"
 REPLIES = (
-    "Gladly, for how many people will that be?",
-    "And at what time shall we expect you, and what name may I write down for the table?",
-    "Thank you, your table is confirmed, see you tonight, goodbye!",
+    "Gladly, for how many people?",
+    "At what time shall we expect you and under what name may I write that down?",
+    "Thank you, your table is confirmed, see you tonight!",
 )
 AFTERTHOUGHT = "You are welcome, goodbye!"
 """For a caller who says something after the last reply."""
