@@ -111,7 +111,7 @@ class Rehearsal:
         self.hung_up: HangUp | None = None
         self.hung_up_ms: float | None = None
         self._take(Connected(0.0))
-        while self.hung_up is None and self._now_ms <= until_ms:
+        while self.reason is None and self._now_ms <= until_ms:
             self._frame()
             self._now_ms += FRAME_MS
 
