@@ -98,7 +98,7 @@ class Decoder(msgspec.Struct, frozen=True):
         kinds = _field_kinds(cls)
         self.check_keys(cls, value, path, kinds)
         fields: dict[str, Any] = {}
-        for field in msgspec.structs.fields(cls):
+        for field in _fields(cls):
             if field.name in value:
                 at = (places or {}).get(field.name, (*path, field.name))
                 fields[field.name] = self.decode(kinds[field.name], value[field.name], at)
@@ -151,7 +151,7 @@ def _right(kind: Any, value: Any, sentence: str) -> str:
 
 
 def _outline(cls: type) -> str:
-    fields = msgspec.structs.fields(cls)
+    fields = _fields(cls)
     required = [field.name for field in fields if field.required]
     optional = [field.name for field in fields if not field.required]
     parts = [f"needs {', '.join(required)}"] if required else []
@@ -164,6 +164,11 @@ def _unwrapped(kind: Any) -> tuple[Any, list[Any]]:
         base, *meta = typing.get_args(kind)
         return base, meta
     return kind, []
+
+
+@lru_cache(maxsize=64)
+def _fields(cls: type) -> tuple[msgspec.structs.FieldInfo, ...]:
+    return msgspec.structs.fields(cls)
 
 
 @lru_cache(maxsize=64)
