@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import msgspec
 import numpy as np
-import numpy.typing as npt
 
-from worker.measure.segments import RATE_HZ, SILENT_DBFS, Pcm, Segment, runs, window_levels
+from worker.measure.segments import RATE_HZ, SILENT_DBFS, Levels, Pcm, Segment, runs, window_levels
 
 CLIPPED_AT = 0.85
 """Opus rounds the flat tops of clipped sound: if 0.9 % of a source lie at full scale, 0.04 % come
@@ -64,7 +63,7 @@ def dropouts(pcm: Pcm, speech_dbfs: float) -> list[Segment]:
     ]
 
 
-def _steep(levels_dbfs: npt.NDArray[np.float64], start: int, end: int, loud_dbfs: float) -> bool:
+def _steep(levels_dbfs: Levels, start: int, end: int, loud_dbfs: float) -> bool:
     before = levels_dbfs[max(start - STEEP_WITHIN_MS, 0) : start]
     after = levels_dbfs[end : end + STEEP_WITHIN_MS]
     return bool(

@@ -30,6 +30,12 @@ def test_a_click_is_no_speech() -> None:
     assert speech_segments(agent_channel((2000, 2060), duration_ms=4000)) == []
 
 
+@pytest.mark.parametrize("samples", [1, 15, 160, 500, 900])
+def test_a_sound_of_a_few_samples_is_no_speech(samples: int) -> None:
+    """A call may end with its first packet."""
+    assert speech_segments(np.full(samples, 0.5, dtype=np.float32)) == []
+
+
 def test_short_pauses_are_inside_a_segment() -> None:
     """Under 250 ms; a longer one parts two segments."""
     pcm = agent_channel((500, 1500), (1700, 2500), (2900, 3500), duration_ms=5000)
@@ -48,6 +54,17 @@ def test_speech_over_noise_keeps_its_edges() -> None:
     (segment,) = speech_segments(pcm)
     assert segment.start_ms - OPUS_LOOKAHEAD_MS == pytest.approx(1000, abs=10)
     assert segment.end_ms - OPUS_LOOKAHEAD_MS == pytest.approx(2500, abs=10)
+
+
+def test_a_background_that_begins_in_mid_call_is_no_speech() -> None:
+    """Ambience switched on after the greeting: the floor is what is heard around each moment."""
+    pcm = agent_channel((500, 1500), (9000, 10_500), duration_ms=16_000)
+    bed = np.random.default_rng(3).normal(0, 0.012, 13 * 16_000).astype(np.float32)
+    pcm[3 * 16_000 :] += bed
+    first, second = speech_segments(pcm)
+    assert first.start_ms - OPUS_LOOKAHEAD_MS == pytest.approx(500, abs=10)
+    assert second.start_ms - OPUS_LOOKAHEAD_MS == pytest.approx(9000, abs=10)
+    assert second.end_ms - OPUS_LOOKAHEAD_MS == pytest.approx(10_500, abs=10)
 
 
 def test_edges_survive_opus() -> None:
@@ -83,6 +100,26 @@ def test_every_stretch_is_found_once_and_in_order(
     assert [segment.end_ms for segment in found] == pytest.approx(
         [end for _, end in expected], abs=10
     )
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    st.lists(
+        st.tuples(st.integers(0, 3000), st.sampled_from([0.0, 0.003, 0.01, 0.2, 1.0, 2.0])),
+        max_size=12,
+    ),
+    st.integers(0, 200),
+)
+def test_any_sound_gives_segments_in_order_and_within_it(
+    parts: list[tuple[int, float]], odd_samples: int
+) -> None:
+    """Bursts, beds and silences of any length: never an error, never an overlap."""
+    rng = np.random.default_rng(5)
+    sounds = [rng.normal(0, rms, length_ms * 16) for length_ms, rms in parts]
+    pcm = np.concatenate([*sounds, np.zeros(odd_samples)]).astype(np.float32)
+    edges = [edge for found in speech_segments(pcm) for edge in (found.start_ms, found.end_ms)]
+    assert edges == sorted(edges)
+    assert all(0 <= edge <= len(pcm) / 16 for edge in edges)
 
 
 def test_turns_merge_over_pauses_unless_the_caller_spoke() -> None:
