@@ -92,7 +92,8 @@ def _step_s(step: object, persona: Persona) -> float:
 @click.argument("plan", type=click.Path(path_type=Path))
 @option("--only", multiple=True, metavar="scenario=NAME", help=(
     "Count only this scenario (or persona=NAME, agent=NAME); may be repeated."))  # fmt: skip
-@option("--set", "set_words", multiple=True, metavar="path=value", help=(
+@option("--set", "set_words", envvar="PHONEBANK_CHECK_SET", multiple=True,
+    metavar="path=value", help=(
     "Change one value of the plan; may be repeated."))  # fmt: skip
 def check(plan: Path, only: tuple[str, ...], set_words: tuple[str, ...]) -> int:
     """Read PLAN and say what it would do, without calling anybody.

@@ -36,6 +36,7 @@ class ParentPipe:
 
     def __init__(self) -> None:
         self.read_fd, self._write_fd = os.pipe()
+        self._is_closed = False
 
     def __enter__(self) -> Self:
         return self
@@ -46,8 +47,14 @@ class ParentPipe:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        os.close(self.read_fd)
-        os.close(self._write_fd)
+        self.close()
+
+    def close(self) -> None:
+        """Close both ends: children see the end of their parent. Idempotent."""
+        if not self._is_closed:
+            self._is_closed = True
+            os.close(self.read_fd)
+            os.close(self._write_fd)
 
 
 class Program(msgspec.Struct, frozen=True, kw_only=True):

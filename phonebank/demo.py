@@ -38,7 +38,7 @@ AGENT_START_S = 30.0
 @option("--fault", metavar="NAME", help="Let the agent do one thing wrong; `list` names them.")
 @option("--out", type=click.Path(path_type=Path), metavar="DIR", help=(
     "Folder for the results. [default: phonebank-runs/<name>-<UTC time>]"))  # fmt: skip
-@option("--json", "as_json", is_flag=True, help=(
+@option("--json", "as_json", envvar="PHONEBANK_DEMO_JSON", is_flag=True, help=(
     "Print run.json on stdout and everything else on stderr."))  # fmt: skip
 @fleet_options
 def demo(

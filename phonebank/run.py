@@ -63,10 +63,11 @@ class Errand(msgspec.Struct, frozen=True, kw_only=True):
 @option("--last-failed", is_flag=True, help=(
     "Run only the scenarios, personas and agents of calls that did not pass in the newest results "
     "of this plan in --out."))  # fmt: skip
-@option("--set", "set_words", multiple=True, metavar="path=value", help=(
+@option("--set", "set_words", envvar="PHONEBANK_RUN_SET", multiple=True,
+    metavar="path=value", help=(
     "Change one value of the plan, such as load.concurrency=5; may be repeated."))  # fmt: skip
 @option("--junit", type=click.Path(path_type=Path), metavar="FILE", help="Write JUnit XML to FILE.")
-@option("--json", "as_json", is_flag=True, help=(
+@option("--json", "as_json", envvar="PHONEBANK_RUN_JSON", is_flag=True, help=(
     "Print run.json on stdout and everything else on stderr."))  # fmt: skip
 @option("--idempotency-key", metavar="KEY", help="The same key twice is the same run.")
 @fleet_options

@@ -41,7 +41,7 @@ def runs(redis_url: str | None, storage_url: str | None, data_dir: str | None) -
 @click.command()
 @click.argument("run")
 @option("--out", type=click.Path(path_type=Path), metavar="DIR", help="Fetch everything to DIR.")
-@option("--json", "as_json", is_flag=True, help=(
+@option("--json", "as_json", envvar="PHONEBANK_SHOW_JSON", is_flag=True, help=(
     "Print run.json on stdout and everything else on stderr."))  # fmt: skip
 @fleet_options
 def show(

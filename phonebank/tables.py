@@ -5,7 +5,7 @@ Everything fits 80 columns. Times of a call are shown in seconds, as a caller wo
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Iterable
 
 import msgspec
@@ -50,11 +50,11 @@ def calls_table(rows: list[CallResult]) -> RenderableType:
     several_agents = len({row.agent for row in rows}) > 1
     table = Table(box=None, padding=(0, 1, 0, 0), collapse_padding=True, header_style="dim")
     table.add_column("#", justify="right", no_wrap=True)
-    table.add_column("", no_wrap=True, min_width=4)
+    table.add_column("", width=4)
     for title in [*(["agent"] if several_agents else []), "scenario", "persona"]:
-        table.add_column(title, no_wrap=True, overflow="ellipsis", ratio=4, max_width=24)
-    table.add_column("rep", justify="right", no_wrap=True, min_width=3)
-    table.add_column("ended", no_wrap=True, overflow="ellipsis", ratio=5, max_width=24)
+        table.add_column(title)
+    table.add_column("rep", justify="right", width=3)
+    table.add_column("ended")
     for title, width in (("first", 5), ("reply", 9), ("barge", 5), ("time", 4)):
         table.add_column(title, justify="right", no_wrap=True, min_width=width)
     shown = _rows_to_show(rows)
@@ -142,16 +142,21 @@ def _cells(row: CallResult, *, several_agents: bool) -> list[str | Text]:
     return [
         str(row.index),
         verdict_text(row.verdict, row.validity),
-        *([row.agent] if several_agents else []),
-        row.scenario,
-        row.persona,
+        *([_cut(row.agent)] if several_agents else []),
+        _cut(row.scenario),
+        _cut(row.persona),
         str(row.repetition),
-        str(row.ended_reason),
+        _cut(str(row.ended_reason)),
         _seconds(measures.time_to_first_word_ms),
         _median_and_max(reply),
         _seconds(measures.barge_in_stop_ms.max),
         clock(row.duration_ms),
     ]
+
+
+def _cut(name: str) -> Text:
+    """On one line; the columns of names are those that give way on a narrow screen."""
+    return Text(name, no_wrap=True, overflow="ellipsis")
 
 
 def _median_and_max(values: Distribution) -> str:
@@ -179,8 +184,3 @@ def _complaints(row: CallResult) -> list[tuple[str, str]]:
             word = "" if check.outcome == "fail" else f" ({check.outcome})"
             found.append((f"{check.name}{word}", check.detail))
     return found or [(f"{row.ended_reason}", row.detail)]
-
-
-def ended_reasons(rows: Iterable[CallResult]) -> Counter[str]:
-    """How often each call ended for which reason."""
-    return Counter(str(row.ended_reason) for row in rows)

@@ -1,0 +1,90 @@
+"""The command line as a person or a CI job meets it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from phonebank.cli import front_desk, main
+
+BROKEN = """\
+version: 1
+name: broken
+agents: [{name: one, smallwebrtc: {offer_url: "http://127.0.0.1:7/o"}}]
+personas: [{name: calm}]
+scenarios:
+  - name: typo
+    script: [{sya: "Hi"}]
+"""
+
+
+@pytest.fixture(autouse=True)
+def no_fleet(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing of the developer's own environment."""
+    for name in ("PHONEBANK_REDIS_URL", "PHONEBANK_STORAGE_URL"):
+        monkeypatch.delenv(name, raising=False)
+
+
+def test_a_broken_plan_is_one_line_with_file_line_and_path(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """`phonebank: plan.yaml:7: $.scenarios[0]...`, exit code 2, and no traceback."""
+    file = tmp_path / "plan.yaml"
+    file.write_text(BROKEN)
+    assert main(["check", str(file)]) == 2
+    err = capsys.readouterr().err
+    assert err.startswith(f"phonebank: {file}:7: $.scenarios[0].script[0]")
+    assert len(err.splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["no-such-command"],
+        ["run"],
+        ["run", "no-such-file.yaml"],
+        ["runs"],
+        ["show", "run-1"],
+        ["worker"],
+        ["demo", "--fault", "no-such-fault"],
+    ],
+)
+def test_a_wrong_command_exits_with_two(
+    words: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Nothing ran, and a sentence on stderr says why."""
+    assert main(words) == 2
+    said = capsys.readouterr()
+    assert said.err
+    assert not said.out
+    assert "Traceback" not in said.err
+
+
+def test_a_setting_of_the_wrong_type_names_its_variable(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The environment is part of the command."""
+    monkeypatch.setenv("PHONEBANK_SLOTS", "many")
+    assert main(["runs"]) == 2
+    assert "PHONEBANK_SLOTS" in capsys.readouterr().err
+
+
+def test_a_password_in_a_url_is_not_shown(capsys: pytest.CaptureFixture[str]) -> None:
+    """A CI log is read by many."""
+    url = "redis://user:hunter2@127.0.0.1:1/0"
+    assert main(["runs", "--redis-url", url, "--storage-url", "memory://"]) == 4
+    assert "hunter2" not in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", sorted(front_desk.commands))
+def test_help_shows_the_environment_variable_of_every_option(
+    name: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What can be typed can be set."""
+    assert main([name, "--help"]) == 0
+    text = capsys.readouterr().out
+    options = [
+        part for part in front_desk.commands[name].params if part.param_type_name == "option"
+    ]
+    assert " ".join(text.split()).count("[env var:") == len(options)
