@@ -8,10 +8,14 @@ local lookahead, park_ms = tonumber(ARGV[3]), tonumber(ARGV[4])
 local SCAN = 64         -- runs looked at in vain before giving up
 local CATCH_UP_MS = 100  -- a start that a slow loop missed by so much is made up for
 
+-- What live workers can still hold, less what is admitted and unclaimed. A worker that drains or
+-- died still has calls, and they take nothing from the others.
 local function free_slots()
-  local sum = lookahead - redis.call('ZCARD', leases_key())
+  local running = redis.call('HGET', busy_key(), '*') or 0
+  local sum = lookahead - redis.call('ZCARD', leases_key()) + running
   for _, worker in ipairs(redis.call('ZRANGEBYSCORE', workers_key(), now, '+inf')) do
-    sum = sum + (redis.call('HGET', slots_key(), worker) or 0)
+    local slots = redis.call('HGET', slots_key(), worker) or 0
+    sum = sum + math.max(0, slots - (redis.call('HGET', busy_key(), worker) or 0))
   end
   return sum
 end

@@ -130,14 +130,11 @@ async def hand_back(redis: Redis, key: CallKey, reason: EndedReason, *, counts: 
 async def announce_worker(
     redis: Redis, worker: str, slots: int, *, life_ms: int = WORKER_LIFE_MS
 ) -> None:
-    """Offer `slots` places in all, those in use included, for `life_ms` from now.
-
-    A draining worker announces as many as it has calls: its leases are counted against the sum.
-    """
+    """Offer `slots` places in all, those in use included, for `life_ms` from now."""
     await script("announce")(redis, worker, slots, life_ms)
 
 
 async def withdraw_worker(redis: Redis, worker: str) -> None:
-    """Offer nothing any more; calls still held run out with their leases."""
+    """Offer nothing any more; calls still held go on, as long as their leases are renewed."""
     await ask(redis, "ZREM", WORKERS.at(), worker)
     await ask(redis, "HDEL", SLOTS.at(), worker)

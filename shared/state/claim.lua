@@ -19,7 +19,7 @@ if redis.call('HGET', run_key(run), 'state') ~= 'running' then
 end
 redis.call('HSET', call, 'state', 'running', 'worker', worker, 'token', token)
 keep('call', call)
-redis.call('HINCRBY', run_key(run), 'running', 1)
+employ(run, worker, 1)
 redis.call('ZADD', leases_key(), ends, id)
 redis.call('ZADD', queue_key(), 'XX', ends, id)  -- arq skips scores in the future
 return {ends, earlier or ''}

@@ -73,6 +73,7 @@ CLOSING = Key("closing", "phonebank:closing", "zset", FLEET, "runs to close by d
 LEASES = Key("leases", "phonebank:leases", "zset", FLEET, "run:index:attempt by lease end, ms")
 WORKERS = Key("workers", "phonebank:workers", "zset", FLEET, "live workers by end of life, ms")
 SLOTS = Key("slots", "phonebank:slots", "hash", FLEET, "worker to slots")
+BUSY = Key("busy", "phonebank:busy", "hash", FLEET, "worker to running calls; * is their sum")
 RUN = Key("run", "phonebank:run:{run}", "hash", RUN_LIFE_S, "state, counters and limits of a run")
 PLAN = Key("plan", "phonebank:plan:{run}", "string", RUN_LIFE_S, "the plan as submitted")
 LANES = Key("lanes", "phonebank:lanes:{run}", "hash", RUN_LIFE_S, "per lane: limits and cursor")

@@ -28,16 +28,26 @@ local function activate(run)
   redis.call('ZADD', active_key(), math.max(tonumber(pass), vtime), run)
 end
 
+-- Count a call in (1) or out (-1) of a worker's hands.
+local function employ(run, worker, by)
+  redis.call('HINCRBY', run_key(run), 'running', by)
+  redis.call('HINCRBY', busy_key(), '*', by)
+  if redis.call('HINCRBY', busy_key(), worker, by) <= 0 then
+    redis.call('HDEL', busy_key(), worker)
+  end
+end
+
 -- Take an attempt out of leases, arq and every limit. The call's hash stays.
 local function release(run, index, attempt)
   local id = run .. ':' .. index .. ':' .. attempt
-  local state, endpoint = unpack(redis.call('HMGET', call_key(run, index), 'state', 'endpoint'))
+  local state, endpoint, worker =
+    unpack(redis.call('HMGET', call_key(run, index), 'state', 'endpoint', 'worker'))
   redis.call('ZREM', leases_key(), id)
   redis.call('ZREM', queue_key(), id)
   redis.call('DEL', job_key(id), in_progress_key(id), arq_retry_key(id))
   redis.call('SREM', held_key(run), index)
   if endpoint then redis.call('SREM', endpoint_key(endpoint), run .. ':' .. index) end
-  if state == 'running' then redis.call('HINCRBY', run_key(run), 'running', -1) end
+  if state == 'running' then employ(run, worker, -1) end
   activate(run)
 end
 

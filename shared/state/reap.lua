@@ -7,7 +7,7 @@
 local now, lease_ms, batch = now_ms(), tonumber(ARGV[1]), tonumber(ARGV[2])
 local withdrawn, again, dropped, ended = 0, 0, 0, {}
 
-local function lost(run, index, attempt, worker, tries, retries, earlier)
+local function lost(run, index, attempt, tries, retries, earlier)
   local call = call_key(run, index)
   release(run, index, attempt)
   if tries < retries then
@@ -21,15 +21,15 @@ local function lost(run, index, attempt, worker, tries, retries, earlier)
   redis.call('HSET', call, 'state', 'running', 'worker', 'reaper', 'token', '')
   redis.call('SADD', held_key(run), index)
   keep('held', held_key(run))
-  redis.call('HINCRBY', run_key(run), 'running', 1)
+  employ(run, 'reaper', 1)
   redis.call('ZADD', leases_key(), now + lease_ms, run .. ':' .. index .. ':' .. fenced)
   for _, value in ipairs({run, index, text(fenced), earlier or ''}) do ended[#ended + 1] = value end
 end
 
 for _, id in ipairs(redis.call('ZRANGEBYSCORE', leases_key(), '-inf', now, 'LIMIT', 0, batch)) do
   local run, index, attempt = string.match(id, '^(.+):(%d+):(%d+)$')
-  local current, state, worker, tries, earlier = unpack(
-    redis.call('HMGET', call_key(run, index), 'attempt', 'state', 'worker', 'tries', 'earlier'))
+  local current, state, tries, earlier = unpack(
+    redis.call('HMGET', call_key(run, index), 'attempt', 'state', 'tries', 'earlier'))
   local run_state, retries = unpack(redis.call('HMGET', run_key(run), 'state', 'retries'))
   if current ~= attempt then
     redis.call('ZREM', leases_key(), id)
@@ -37,7 +37,7 @@ for _, id in ipairs(redis.call('ZRANGEBYSCORE', leases_key(), '-inf', now, 'LIMI
     drop(run, index, attempt)
     dropped = dropped + 1
   elseif state == 'running' then
-    lost(run, index, attempt, worker, tonumber(tries or 0), tonumber(retries), earlier)
+    lost(run, index, attempt, tonumber(tries or 0), tonumber(retries), earlier)
   else
     release(run, index, attempt)
     queue_again(run, index)

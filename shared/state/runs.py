@@ -212,3 +212,9 @@ async def committed_attempt(redis: Redis, run: str, index: int) -> int | None:
     """The attempt that was committed, as long as Redis remembers (an hour)."""
     attempt, state = await ask(redis, "HMGET", CALL.at(run, index), "attempt", "state")
     return int(attempt) if state == b"done" else None
+
+
+async def redis_time_ms(redis: Redis) -> int:
+    """What time Redis has, by which all leases and deadlines go."""
+    seconds, micros = await ask(redis, "TIME")
+    return int(seconds) * 1000 + int(micros) // 1000
