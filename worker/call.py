@@ -9,6 +9,7 @@ owner.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from array import array
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -138,7 +139,7 @@ class Call:
             tell_agent=self._told_to_agent(),
             http=self._equipment.http,
         )
-        with SpoolWriter(spool) as writer:
+        with contextlib.closing(SpoolWriter(spool)) as writer:
             conversation = Conversation(
                 caller, transport, writer, limits, self._steps, self._redactor
             )

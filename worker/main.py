@@ -25,6 +25,7 @@ from shared.logs import set_up_logs
 from shared.settings import Settings
 from shared.state.redis import connect
 from shared.storage import Storage
+from worker.assets import Assets
 from worker.call import Equipment
 from worker.capacity import Capacity
 from worker.commit import Ledger
@@ -102,7 +103,8 @@ async def _parts(
         stack.push_async_callback(redis.aclose)
         http = await stack.enter_async_context(Http(allow_addresses=settings.allow_addresses))
         studio = await stack.enter_async_context(Studio())
-        clips = Clips(studio, settings.data_path / "clips", storage)
+        assets = Assets(storage, settings.data_path / "assets")
+        clips = Clips(studio, settings.data_path / "clips", assets.fetch)
         ticker, capacity = Ticker(), Capacity(settings.slots)
         leases = Leases(redis, settings.worker_name, settings.slots, settings.lease_s)
         equipment = Equipment(ticker, clips, studio, http, os.environ, folder, settings.worker_name)

@@ -7,12 +7,14 @@ schedule is absolute on the loop's clock: a late frame never moves the ones afte
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from collections.abc import Callable
 
 SLOTS = 4
 SLOT_S = 0.005
 MAX_CATCH_UP_S = 0.2
-"""Frames overdue by a shorter stall are all sent at once; a longer stall drops all that it delayed."""
+"""After a shorter stall all overdue frames are sent at once; a longer one drops them."""
+RECENT_TICKS = 1000
 
 OnTick = Callable[[int, int], None]
 
@@ -37,13 +39,19 @@ class Seat:
 class Ticker:
     """Calls `on_tick(frame_index, due_ns)` for every seat each 20 ms while `run` runs.
 
-    `due_ns` is the frame's place on `worker.media.clock`; what `now_ns() - due_ns` says is the frame's
-    lateness. An `on_tick` must not raise: what it raises ends the pulse of every call.
+    `due_ns` is the frame's place on `worker.media.clock`; what `now_ns() - due_ns` says is the
+    frame's lateness. An `on_tick` must not raise: what it raises ends the pulse of every call.
     """
 
     def __init__(self) -> None:
         self._slots: list[list[Seat]] = [[] for _ in range(SLOTS)]
         self._occupied = asyncio.Event()
+        self._late_s: deque[float] = deque(maxlen=RECENT_TICKS)
+
+    def lateness_p99_ms(self) -> float:
+        """How late the ticks of the last five busy seconds were, nearest rank; 0.0 before any."""
+        ordered = sorted(self._late_s)
+        return ordered[len(ordered) * 99 // 100] * 1000 if ordered else 0.0
 
     def join(self, on_tick: OnTick) -> Seat:
         """A seat in the emptiest slot; its frame 0 is due within 20 ms."""
@@ -74,6 +82,7 @@ class Ticker:
             due_s = began_s + tick * SLOT_S
             await asyncio.sleep(max(0.0, due_s - loop.time()))
             late_s = loop.time() - due_s
+            self._late_s.append(late_s)
             if late_s > MAX_CATCH_UP_S:
                 overdue = int(late_s / SLOT_S) + 1
                 self._skip(tick, overdue)
