@@ -18,7 +18,7 @@ class CallerTurn(msgspec.Struct, frozen=True, kw_only=True):
     start_ms: float
     """Send time of the clip's first packet plus `Clip.audible_start_ms`."""
     end_ms: float
-    """The same with `Clip.audible_end_ms`, or the end of the last packet sent if that is earlier."""
+    """The same with `Clip.audible_end_ms`, or the end of the last packet sent, if earlier."""
     text: str | None = None
     cut: bool = False
     """The caller stopped before its words were out."""

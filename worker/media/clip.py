@@ -13,8 +13,8 @@ class Clip(msgspec.Struct, frozen=True, gc=False):
 
     Times inside a clip count from the moment its first packet passes the socket: packet `k` covers
     20 ms from `20 * k` ms. The audible edges are where the sound itself (without background noise)
-    crosses -45 dBFS, 6.5 ms of Opus look-ahead included: added to the time at which the first packet
-    was sent they give the time at which the sound left the socket.
+    crosses -45 dBFS, 6.5 ms of Opus look-ahead included: added to the time at which the first
+    packet was sent they give the time at which the sound left the socket.
     """
 
     hash: str

@@ -1,10 +1,10 @@
-"""Whether the agent is speaking, live. Owns detection by energy; refuses the precision that comes after.
+"""Whether the agent is speaking, live. Owns detection by energy; precise it is not.
 
-A block is 20 ms of sound, or a whole packet if that is shorter. Speech begins when 2 of 3 blocks are
-over the threshold, max(-45 dBFS, floor + 10 dB), and ends after 200 ms under it (by 6 dB) or without
-packets. The floor follows the quietest sound quickly down and slowly up: right for clean synthetic
-voices, blind in heavy noise. Edges come out when their time has come: an agent that sends faster than
-real time is heard at the pace of its sound.
+A block is 20 ms of sound, or a whole packet if that is shorter. Speech begins when 2 of 3 blocks
+are over the threshold, max(-45 dBFS, floor + 10 dB), and ends after 200 ms under it (by 6 dB) or
+without packets. The floor follows the quietest sound quickly down and slowly up: right for clean
+synthetic voices, blind in heavy noise. Edges come out when their time has come: an agent that
+sends faster than real time is heard at the pace of its sound.
 """
 
 from __future__ import annotations

@@ -52,7 +52,7 @@ def packet_samples(payload: bytes) -> int:
 def is_single_20ms(payload: bytes) -> bool:
     """One 20 ms frame in the packet's plainest form (code 0, at most 1275 bytes of frame)."""
     return (
-        2 <= len(payload) <= 1276
+        1 <= len(payload) <= 1276
         and payload[0] & 3 == 0
         and _CONFIG_SAMPLES[payload[0] >> 3] == FRAME_SAMPLES
     )

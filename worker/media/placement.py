@@ -1,7 +1,7 @@
-"""When the agent's packets are heard. Owns the rule that turns arrivals and RTP time into one clock.
+"""When the agent's packets are heard. Owns the rule that makes arrivals and RTP time one clock.
 
-Neither alone is right. Timestamps alone fail for agents that send nothing while they are silent: some
-let RTP time stand still over the pause and then send faster than real time (Pipecat with
+Neither alone is right. Timestamps alone fail for agents that send nothing while they are silent:
+some let RTP time stand still over the pause and then send faster than real time (Pipecat with
 `auto_silence=False`), others let it run on (DTX, LiveKit). Arrival alone carries every jitter and
 burst into the middle of a word. The rule:
 
@@ -11,7 +11,7 @@ burst into the middle of a word. The rule:
    anchor may move back (to undo the lag that a stall left), but 200 ms of the pause stay.
 3. A packet more than 500 ms later than predicted, and one whose timestamp jumps in a way that its
    arrival contradicts, are anchored on their arrival.
-4. Nothing begins before the end of what was audible, and between onsets packets follow RTP time alone:
+4. Nothing begins before the end of what was audible; between onsets packets follow RTP time alone:
    jitter moves an onset by its own delay and nothing else.
 """
 
@@ -109,7 +109,7 @@ class Placement:
 
 
 def in_order(packets: Iterable[ReceivedPacket]) -> list[ReceivedPacket]:
-    """By sequence number, duplicates gone; streams that follow each other stay in order of arrival."""
+    """By sequence number, without duplicates; a stream that follows another stays behind it."""
     extended: dict[int, ReceivedPacket] = {}
     newest = 0
     newest_sequence: int | None = None

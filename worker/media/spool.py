@@ -1,8 +1,8 @@
 """A call's packets on disk while it runs. Owns the file's format; refuses to interpret a packet.
 
 Records are appended and flushed about once a second, so a crash loses seconds. All integers are
-little-endian: `S` u32 frame, i64 due_ns, i64 sent_ns, u8 level, u16 length, payload; `R` i64 arrived_ns,
-u16 sequence, u32 timestamp, u16 length, payload.
+little-endian: `S` u32 frame, i64 due_ns, i64 sent_ns, u8 level, u16 length, payload; `R` i64
+arrived_ns, u16 sequence, u32 timestamp, u16 length, payload.
 """
 
 from __future__ import annotations

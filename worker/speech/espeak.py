@@ -43,17 +43,12 @@ class Espeak:
     """One per process. Not for threads.
 
     Each utterance gets a library freshly loaded (9 ms): its wave generator, echo and random numbers
-    carry state from one utterance into the next, which `espeak_Terminate` does not clear, and a clip
-    must not depend on what was said before it.
+    carry state from one utterance into the next, which `espeak_Terminate` does not clear, and a
+    clip must not depend on what was said before it.
     """
 
     def __init__(self) -> None:
-        try:
-            import espeakng_loader  # noqa: PLC0415 - an optional extra
-        except ImportError as error:
-            raise VoiceError("espeakng-loader is not installed (extra `local`)") from error
-        self._data = Path(espeakng_loader.get_data_path())
-        self._path = espeakng_loader.get_library_path()
+        self._data = Path()
         self._identifiers: dict[str, str] = {}
         self._parts: list[bytes] = []
         # The library keeps the pointer: the callback must live as long as this object.
@@ -61,7 +56,7 @@ class Espeak:
 
     def speak(self, text: str, voice: str, speed: float = 1.0, pitch: float = 1.0) -> Utterance:
         """See `worker.speech.voices.Voices`."""
-        library = _loaded(self._path)
+        library = self._loaded()
         try:
             rate_hz = self._start(library)
             self._choose(library, voice)
@@ -71,6 +66,14 @@ class Espeak:
         finally:
             _ctypes.dlclose(library._handle)  # noqa: SLF001 - ctypes offers no other way to unload
         return Utterance(pcm, rate_hz)
+
+    def _loaded(self) -> ctypes.CDLL:
+        try:
+            import espeakng_loader  # noqa: PLC0415 - an optional extra
+        except ImportError as error:
+            raise VoiceError("espeakng-loader is not installed (extra `local`)") from error
+        self._data = Path(espeakng_loader.get_data_path())
+        return _prototyped(ctypes.CDLL(espeakng_loader.get_library_path()))
 
     def _start(self, library: ctypes.CDLL) -> int:
         path = str(self._data.parent).encode()
@@ -133,8 +136,7 @@ class Espeak:
         return 0
 
 
-def _loaded(path: str) -> ctypes.CDLL:
-    library = ctypes.CDLL(path)
+def _prototyped(library: ctypes.CDLL) -> ctypes.CDLL:
     library.espeak_SetVoiceByName.argtypes = [ctypes.c_char_p]
     library.espeak_Synth.argtypes = [
         ctypes.c_char_p, ctypes.c_size_t, ctypes.c_uint, ctypes.c_int, ctypes.c_uint,
