@@ -56,7 +56,7 @@ def demo(
     for file in (AGENT_FILE, PLAN_FILE):
         if not file.exists():
             raise CommandError(f"the demo runs from a checkout of phonebank; {file} is not there")
-    faults = _faults()
+    faults = _faults() if fault is not None else {}
     if fault == "list":
         for name, sentence in faults.items():
             click.echo(f"{name:<22} {sentence}")

@@ -25,10 +25,18 @@ def pipe() -> Iterator[ParentPipe]:
         yield opened
 
 
-def python(source: str, folder: Path, pipe: ParentPipe, **options: int) -> Child:
+def python(
+    source: str, folder: Path, pipe: ParentPipe, *, max_restarts: int = 5, stop_s: float = 10
+) -> Child:
     """A child that runs a few lines of Python."""
     command = [sys.executable, "-c", source]
-    program = Program(name="thing", command=command, environ=dict(os.environ), **options)
+    program = Program(
+        name="thing",
+        command=command,
+        environ=dict(os.environ),
+        max_restarts=max_restarts,
+        stop_s=stop_s,
+    )
     return Child(program, folder, pipe)
 
 

@@ -47,7 +47,6 @@ def test_a_broken_plan_is_one_line_with_file_line_and_path(
         ["runs"],
         ["show", "run-1"],
         ["worker"],
-        ["demo", "--fault", "no-such-fault"],
     ],
 )
 def test_a_wrong_command_exits_with_two(
