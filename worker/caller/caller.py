@@ -80,8 +80,14 @@ class Caller:
         self._connected_ns = now_ns
         self._take(Connected(0.0))
 
-    def frame(self, now_ns: int) -> Sending:
-        """The packet that passes the socket at `now_ns`; call once per 20 ms frame."""
+    def frame(self, now_ns: int, skipped: int = 0) -> Sending:
+        """The packet that passes the socket at `now_ns`; call once per 20 ms frame.
+
+        `skipped` frames just before this one were never sent (a stall): what is being said loses
+        as much, so that it ends when it would have ended.
+        """
+        if skipped:
+            self._speaker.skip(skipped)
         self._frame_ms = self._at_ms(now_ns)
         self._hear(self._listener.tick(now_ns), now_ns)
         self._take(Tick(self._frame_ms))

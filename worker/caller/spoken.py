@@ -16,10 +16,10 @@ from worker.media.clip import PACKET_MS, Clip
 class _Unfinished(msgspec.Struct):
     play: Play
     clip: Clip
-    first_ms: float | None = None
-    """Send time of the clip's first packet; None until it is out."""
+    start_ms: float | None = None
+    """First audible sound; None until a packet is out."""
     origin_ms: float = 0.0
-    """The same, counted back from the last packet sent."""
+    """Send time of the clip's first packet, counted back from the last one sent."""
     sent_until_ms: float = 0.0
 
 
@@ -46,8 +46,8 @@ class SpokenTurns:
             return
         current.origin_ms = at_ms - position * PACKET_MS
         current.sent_until_ms = at_ms + PACKET_MS
-        if current.first_ms is None:
-            current.first_ms = at_ms
+        if current.start_ms is None:
+            current.start_ms = max(at_ms, current.origin_ms + current.clip.audible_start_ms)
 
     def finish(self) -> None:
         """Played out or cut: nothing of it is sent any more."""
@@ -64,18 +64,17 @@ class SpokenTurns:
     def _record(self) -> CallerTurn | None:
         """None where nothing audible was sent."""
         current = self._current
-        if current is None or current.first_ms is None:
+        if current is None or current.start_ms is None:
             return None
-        start_ms = current.first_ms + current.clip.audible_start_ms
         audible_end_ms = current.origin_ms + current.clip.audible_end_ms
         end_ms = min(audible_end_ms, current.sent_until_ms)
-        if end_ms <= start_ms:
+        if end_ms <= current.start_ms:
             return None
         play = current.play
         return CallerTurn(
             step=play.speech.step,
             kind=play.kind,
-            start_ms=start_ms,
+            start_ms=current.start_ms,
             end_ms=end_ms,
             text=play.speech.text,
             cut=current.sent_until_ms < audible_end_ms,

@@ -179,6 +179,19 @@ def test_hearing_the_agent_is_told_apart_from_receiving_packets() -> None:
     assert line.caller.has_heard_agent
 
 
+def test_a_stall_takes_its_length_out_of_the_words() -> None:
+    """Frames that were never sent are lost, and the record still says when the words ended."""
+    line = Line(say("A story"), hang_up()).run(most_ms=1500)
+    line.now_ms += 300
+    line.sent.append(line.caller.frame(CONNECTED_NS + line.now_ms * 1_000_000, skipped=15))
+    line.now_ms += 20
+    line.run()
+    (turn,) = line.caller.caller_turns()
+    first = next(at for at, sending in enumerate(line.sent) if sending.clip_hash is not None)
+    assert (turn.start_ms, turn.end_ms) == (first * 20 + 40, first * 20 + 1990)
+    assert not turn.cut
+
+
 def test_a_missing_clip_is_noticed_before_the_call() -> None:
     """Not in the middle of it."""
     script = compile_script(scenario(say("Hi"), hang_up()), CALM, 7)
