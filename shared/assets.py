@@ -13,8 +13,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from shared.errors import PlanError
 from shared.json_path import Path as TreePath
 from shared.plan_shape import refusal, shown
+from shared.surface import Surface
 
 MAX_ASSET_BYTES = 50_000_000
 
@@ -43,7 +45,12 @@ def collect(tree: dict[str, Any], base_dir: Path) -> tuple[dict[str, Any], dict[
     for holder, key, path in _places(changed):
         file = base_dir / holder[key]
         if file not in known:
-            known[file] = _sha256(file, path)
+            try:
+                known[file] = _sha256(file, path)
+            except PlanError as error:
+                if isinstance(tree, Surface):
+                    tree.locate(error)
+                raise
             files[known[file]] = file
         holder[key] = f"sha256:{known[file]}"
     return changed, files

@@ -12,8 +12,8 @@ from typing import Any
 from shared.errors import CommandError, PlanError
 from shared.json_path import Path, parse, render
 from shared.plan_shape import shown, suggestion
-from shared.plan_text import Surface
 from shared.source_bounds import plain_scalar
+from shared.surface import Surface
 from shared.yaml_source import read_source
 
 _SECTIONS = {"agent": "agents", "scenario": "scenarios", "persona": "personas"}

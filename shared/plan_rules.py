@@ -199,6 +199,19 @@ def _script(scenario: Scenario, path: Path, where: PlanSource) -> Refusals:
             yield from _clip(step.clip, (*place, "play"), where)
 
 
+def _told_twice(plan: RunPlan, _where: PlanSource) -> Refusals:
+    for at, scenario in enumerate(plan.scenarios):
+        for name_at, name in enumerate(scenario.tell_agent):
+            for agent in plan.agents:
+                endpoint = agent.smallwebrtc
+                if name in endpoint.request_data or name in endpoint.start_body:
+                    yield refusal(
+                        ("scenarios", at, "tell_agent", name_at),
+                        f"the endpoint of agent {shown(agent.name)} sends its own {shown(name)}",
+                        "another name for one of the two",
+                    )
+
+
 def _check(check: Check, path: Path) -> Refusals:
     if isinstance(check, AgentSays) and not check.any and not check.all:
         yield refusal((*path, "agent_says"), "nothing to look for", "any: [texts] or all: [texts]")
@@ -265,6 +278,7 @@ _RULES: tuple[Callable[[RunPlan, PlanSource], Refusals], ...] = (
     _endpoints,
     _personas,
     _scenarios,
+    _told_twice,
     _thresholds,
     _size,
 )

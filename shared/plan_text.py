@@ -11,17 +11,31 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+import msgspec
+
 from shared.agent import Agent, SmallWebRTC
 from shared.errors import PlanError
-from shared.json_path import Path, parse
+from shared.json_path import Path
 from shared.persona import Persona
 from shared.plan import Load, RunPlan, Threshold
 from shared.plan_rules import PlanSource, check_plan
 from shared.plan_shape import Decoder, refusal, shown
-from shared.scenario import Check, Scenario, ScriptStep
+from shared.scenario import AgentNeverSays, AgentSays, Check, Scenario, ScriptStep
 from shared.secrets import malformed_reference
 from shared.step_verbs import read_check, read_step, read_threshold
+from shared.surface import Surface
+from shared.templates import fill
 from shared.yaml_source import read_source
+
+__all__ = [
+    "LOCAL_FILE",
+    "SUBMITTED",
+    "PlanSource",
+    "Surface",
+    "read_plan",
+    "read_tree",
+    "surface",
+]
 
 LOCAL_FILE = PlanSource.LOCAL_FILE
 SUBMITTED = PlanSource.SUBMITTED
@@ -52,17 +66,6 @@ _SECRET_FIELDS = ("headers", "request_data", "start_body")
 _REFERENCES_STAND = "only in headers, request_data, start_body and ICE credentials"
 
 
-class Surface(dict[str, Any]):
-    """A plan as its author wrote it, with where: `lines` of paths (from 1) and `file`."""
-
-    def __init__(
-        self, tree: Mapping[str, Any], lines: Mapping[Path, int], file: str | None
-    ) -> None:
-        super().__init__(tree)
-        self.lines = dict(lines)
-        self.file = file
-
-
 def read_plan(
     text: str | bytes, *, file: str | None = None, where: PlanSource = SUBMITTED
 ) -> RunPlan:
@@ -90,27 +93,41 @@ def surface(text: str | bytes, file: str | None = None) -> Surface:
 def read_tree(
     tree: Mapping[str, Any], *, file: str | None = None, where: PlanSource = SUBMITTED
 ) -> RunPlan:
-    """The plan of a surface tree. Raises PlanError; with lines where the tree is a `Surface`."""
+    """The plan of a surface tree. Raises PlanError; with lines where the tree is a `Surface`.
+
+    Texts of checks have their variables filled; those of a script are filled by the caller, which
+    adds what chance brings.
+    """
     try:
         plan: RunPlan = _DECODER.decode(RunPlan, dict(tree), ())
         for path, text in _strings(dict(tree), ()):
             _check_string(path, text)
         check_plan(plan, where)
     except PlanError as error:
-        if isinstance(tree, Surface):
-            error.line = error.line or _line(tree.lines, error.path)
-            file = file or tree.file
         error.file = file
+        if isinstance(tree, Surface):
+            tree.locate(error)
         raise
-    return plan
+    scenarios = [_with_filled_checks(scenario) for scenario in plan.scenarios]
+    return msgspec.structs.replace(plan, scenarios=scenarios)
 
 
-def _line(lines: Mapping[Path, int], path: str) -> int | None:
-    """Line of a path, or of the nearest place above it that has one (an alias, a missing key)."""
-    parts = parse(path)
-    while parts and parts not in lines:
-        parts = parts[:-1]
-    return lines.get(parts)
+def _with_filled_checks(scenario: Scenario) -> Scenario:
+    checks = [_filled_check(check, scenario) for check in scenario.checks]
+    return msgspec.structs.replace(scenario, checks=checks)
+
+
+def _filled_check(check: Check, scenario: Scenario) -> Check:
+    match check:
+        case AgentSays():
+            return AgentSays(any=_filled(check.any, scenario), all=_filled(check.all, scenario))
+        case AgentNeverSays():
+            return AgentNeverSays(any=_filled(check.any, scenario))
+    return check
+
+
+def _filled(texts: list[str], scenario: Scenario) -> list[str]:
+    return [fill(text, scenario.variables) for text in texts]
 
 
 def _strings(value: Any, path: Path) -> Iterator[tuple[Path, str]]:

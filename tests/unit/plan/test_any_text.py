@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import random
 from typing import Any
@@ -64,21 +65,21 @@ def test_mutated_text() -> None:
     """Plans with pieces put in, taken out, or moved."""
     chance = random.Random(3)
     plans = 0
-    for _ in range(1200):
+    for _ in range(1000):
         text = BOOKING
         for _ in range(chance.choice((1, 1, 1, 2, 5))):
             begin = chance.randrange(len(text))
             end = min(len(text), begin + chance.choice((0, 0, 1, 3, 20)))
             text = text[:begin] + chance.choice(_PIECES) + text[end:]
         plans += isinstance(outcome(text), RunPlan)
-    assert 0 < plans < 1200
+    assert 0 < plans < 1000
 
 
 def test_mutated_trees() -> None:
     """Trees with one or two values replaced, removed or renamed, as JSON."""
     chance = random.Random(5)
     whole = json.dumps(surface(BOOKING))
-    for _ in range(1200):
+    for _ in range(1000):
         tree: Any = json.loads(whole)
         for _ in range(chance.choice((1, 2))):
             _mutate(tree, chance)
@@ -102,9 +103,9 @@ def _mutate(tree: Any, chance: random.Random) -> None:
         case 1 if isinstance(holder, dict):
             holder[chance.choice(("nam", "says", "x y", "", "${A}", "\ud800"))] = holder.pop(place)
         case 2 if isinstance(holder, list):
-            holder.append(inner)
+            holder.append(copy.deepcopy(inner))
         case _:
-            holder[place] = chance.choice(_VALUES)
+            holder[place] = copy.deepcopy(chance.choice(_VALUES))
 
 
 @settings(max_examples=150, deadline=None)

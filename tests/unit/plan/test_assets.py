@@ -10,8 +10,8 @@ import pytest
 
 from shared.assets import asset_hash, asset_key, collect
 from shared.errors import PlanError
-from shared.plan_text import SUBMITTED, read_tree
-from tests.unit.plan.plans import minimal
+from shared.plan_text import SUBMITTED, read_tree, surface
+from tests.unit.plan.plans import BOOKING, minimal
 
 
 def test_files_become_hashes_and_the_tree_can_be_submitted(tmp_path: Path) -> None:
@@ -42,6 +42,14 @@ def test_what_is_no_file_is_refused_at_its_place(tmp_path: Path, clip: str) -> N
     with pytest.raises(PlanError) as caught:
         collect(tree, tmp_path)
     assert caught.value.path == "$.scenarios[0].script[1].play"
+
+
+def test_a_missing_file_is_refused_with_its_line(tmp_path: Path) -> None:
+    """As any other mistake in the plan."""
+    with pytest.raises(PlanError) as caught:
+        collect(surface(BOOKING, "booking.yaml"), tmp_path)
+    assert caught.value.file == "booking.yaml"
+    assert caught.value.line == 1 + BOOKING[: BOOKING.index("door.wav")].count("\n")
 
 
 def test_only_hashes_of_full_length_are_hashes() -> None:

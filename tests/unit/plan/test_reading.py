@@ -79,6 +79,25 @@ def test_json_surrogate_pairs_are_one_character() -> None:
     assert read_plan(text).scenarios[0].script == [Say(text="hello 🎉")]
 
 
+def test_variables_are_filled_in_checks_and_left_in_scripts() -> None:
+    """Whoever judges a call compares with finished texts."""
+    scenario = {
+        "name": "s",
+        "variables": {"party": "two", "n": 7},
+        "script": [{"say": "for {{party}}"}],
+        "checks": [
+            {"agent_says": {"any": ["{{ party }} people"], "all": ["table {{n}}"]}},
+            {"agent_never_says": {"any": ["not {{party}}"]}},
+        ],
+    }
+    (read,) = small_plan(scenarios=[scenario]).scenarios
+    assert read.script == [Say(text="for {{party}}")]
+    assert read.checks == [
+        AgentSays(any=["two people"], all=["table 7"]),
+        AgentNeverSays(any=["not two"]),
+    ]
+
+
 def test_silence_takes_seconds_and_durations() -> None:
     """A number is seconds; ms, s and m are units."""
     for written, duration_s in [(2.5, 2.5), (2, 2.0), ("2s", 2.0), ("800ms", 0.8), ("1.5m", 90.0)]:

@@ -199,6 +199,13 @@ def test_secrets_are_accepted_in_all_their_places() -> None:
     )
 
 
+def test_a_variable_never_replaces_what_the_endpoint_sends() -> None:
+    """What travels under one name has one value."""
+    tree = _endpoint(offer_url=OFFER, request_data={"tenant": "${TENANT}"})
+    tree["scenarios"][0] |= {"variables": {"tenant": "x"}, "tell_agent": ["tenant"]}
+    assert refused(tree).path == "$.scenarios[0].tell_agent[0]"
+
+
 def test_the_number_of_calls_is_bounded() -> None:
     """An index stays exact in every language that reads it."""
     tree = minimal()
