@@ -1,6 +1,6 @@
 """Hand a plan to a running fleet from any program: `python submit.py REDIS_URL PLAN_FILE [KEY]`.
 
-Prints the answer: `{"accepted": {"run": ...}}`, or `{"refused": ...}` with the place and the reason.
+Prints the answer: `{"accepted": {"run": ...}}`, or `{"refused": ...}` with place and reason.
 Needs redis-py and nothing of phonebank. Files that a plan names (clips) must be uploaded already.
 """
 

@@ -24,7 +24,7 @@ GREETS_AFTER_S = 0.3
 REPLY_S = (0.3, 0.5)
 """Thinking time between the end of the caller's turn (500 ms of quiet) and the reply."""
 SLOW_REPLY_S = 4.0
-LINGER_S = 6.0
+LINGER_S = 4.0
 """After the last reply, for the caller to hang up first or to say something more."""
 FLUSH_S = 0.1
 LOSS = 0.08

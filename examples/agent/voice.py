@@ -21,7 +21,7 @@ Samples = NDArray[np.float32]
 OPUS_HZ = 48_000
 FRAME_SAMPLES = 960
 """20 ms: one Opus packet, one RTP packet."""
-LEVEL_DBFS = -20.0
+LEVEL_DBFS = -23.0
 QUIET = 0.003
 """Amplitude (about -50 dBFS) under which the ends of a line count as silence and are cut off."""
 

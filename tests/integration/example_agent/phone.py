@@ -54,8 +54,8 @@ class Arrival:
     at_s: float
     sequence: int
     level_dbfs: float
-    full_scale: int
-    """Samples at full scale."""
+    near_full_scale: int
+    """Samples above 0.85, of 960."""
 
 
 class Microphone(MediaStreamTrack):
@@ -99,11 +99,11 @@ class Phone:
         self._decoder.format, self._decoder.layout, self._decoder.sample_rate = "s16", "mono", HZ
         configuration = RTCConfiguration([], bundlePolicy=RTCBundlePolicy.MAX_BUNDLE)
         self.peer = RTCPeerConnection(configuration)
-        self.peer.on("connectionstatechange", lambda: self._news.set())
-        self.channel = self.peer.createDataChannel("chat")
-        self.channel.on("message", self._read)
+        self.peer.on("connectionstatechange", self._news.set)
         receiver = self.peer.addTransceiver(self.microphone, "sendrecv").receiver
         receiver._RTCRtpReceiver__jitter_buffer = self  # type: ignore[attr-defined]
+        self.channel = self.peer.createDataChannel("chat")
+        self.channel.on("message", self._read)
 
     async def dial(self, url: str, **more: object) -> None:
         """Offer, and take the answer."""
@@ -165,8 +165,8 @@ class Phone:
         now_s = asyncio.get_running_loop().time()
         samples = self._decoder.decode(av.Packet(packet._data))[0].to_ndarray().astype(np.float64)
         level_dbfs = 10 * np.log10(np.mean((samples / 32768) ** 2) + 1e-10)
-        full_scale = int(np.count_nonzero(np.abs(samples) >= 32700))
-        self.arrivals.append(Arrival(now_s, packet.sequence_number, level_dbfs, full_scale))
+        near_full_scale = int(np.count_nonzero(np.abs(samples) > 0.85 * 32768))
+        self.arrivals.append(Arrival(now_s, packet.sequence_number, level_dbfs, near_full_scale))
         self._news.set()
         return False, None
 

@@ -54,7 +54,7 @@ async def test_a_second_offer_for_a_call_renegotiates_it(agent: AgentProcess) ->
         await phone.until(lambda: phone.audible)
         await phone.dial(agent.offer_url, pc_id=pc_id)
         assert phone.answer["pc_id"] == pc_id
-        await phone.until(lambda: phone.said())
+        await phone.until(phone.said)
 
 
 async def test_only_loopback_is_offered(agent: AgentProcess) -> None:
