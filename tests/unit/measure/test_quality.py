@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import av
 import numpy as np
 import pytest
 import soxr
+from av.audio.codeccontext import AudioCodecContext
 
 from tests.unit.measure.dialogue import agent_channel, decoded, voice
 from worker.measure.quality import Quality, quality_of
 from worker.measure.segments import Pcm, speech_segments
+from worker.media.opus import MonoDecoder, to_samples
 from worker.speech.espeak import Espeak
 
 
@@ -18,6 +21,23 @@ def spoken() -> Pcm:
     utterance = Espeak().speak("Good evening. A table for two, and at what time?", "en-us")
     pcm = np.asarray(soxr.resample(utterance.pcm, utterance.rate_hz, 48_000), dtype=np.float32)
     return np.asarray(pcm / np.max(np.abs(pcm)), dtype=np.float32)
+
+
+def through_opus(pcm_48k: Pcm, kbps: int) -> Pcm:
+    """As an agent with another encoder would send it: general audio at its own bit rate."""
+    encoder = av.CodecContext.create("libopus", "w")
+    assert isinstance(encoder, AudioCodecContext)
+    encoder.sample_rate, encoder.layout, encoder.format = 48_000, "mono", "s16"
+    encoder.bit_rate = kbps * 1000
+    encoder.options = {"application": "audio", "frame_duration": "20"}
+    whole = to_samples(pcm_48k)[: len(pcm_48k) // 960 * 960].reshape(1, -1)
+    frame = av.AudioFrame.from_ndarray(whole, format="s16", layout="mono")
+    frame.sample_rate = 48_000
+    decoder = MonoDecoder()
+    packets = [bytes(packet) for packet in encoder.encode(frame)]
+    samples = np.concatenate([decoder.decode(packet) for packet in packets])
+    floats = samples.astype(np.float32) / 32768
+    return np.asarray(soxr.resample(floats, 48_000, 16_000), dtype=np.float32)
 
 
 def judged(pcm: Pcm) -> Quality:
@@ -58,9 +78,10 @@ def test_more_clipping_is_a_larger_number(spoken: Pcm) -> None:
     assert shares == sorted(shares, key=lambda share: share or 0)
 
 
-def test_a_clean_voice_has_no_dropouts(spoken: Pcm) -> None:
-    """Closures of consonants and pauses between words are part of speech."""
-    assert judged(decoded(spoken * 0.5)).dropouts_per_min == 0
+@pytest.mark.parametrize("kbps", [24, 32, 64, 96])
+def test_a_clean_voice_has_no_dropouts(spoken: Pcm, kbps: int) -> None:
+    """Closures of consonants and pauses between words are part of speech, however finely coded."""
+    assert judged(through_opus(spoken * 0.5, kbps)).dropouts_per_min == 0
 
 
 def test_lost_packets_are_dropouts() -> None:
