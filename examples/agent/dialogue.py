@@ -9,7 +9,7 @@ from __future__ import annotations
 GREETING = "Casa Lumina, good evening!"
 REPLIES = (
     "Gladly, for how many people?",
-    "At what time shall we expect you and under what name may I write that down?",
+    "And at what time may we welcome you all and under whose name may I reserve a table?",
     "Thank you, your table is confirmed, see you tonight!",
 )
 AFTERTHOUGHT = "You are welcome, goodbye!"

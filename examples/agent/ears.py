@@ -21,8 +21,8 @@ BELOW_PEAK_DB = 15.0
 """Once somebody speaks, sound this far below their loudest is background again."""
 FLOOR_RISE_DB = 0.05
 """Per packet (2.5 dB a second): the floor follows a new noise slowly and a lull at once."""
-STARTED_AFTER = 7
-"""Packets of speech (140 ms) before somebody counts as speaking: a click is not a word."""
+STARTED_AFTER = 12
+"""Packets of speech (240 ms) before somebody counts as speaking: a cough is not a word."""
 STOPPED_AFTER = 25
 """Packets of quiet (500 ms) before their turn counts as over: a breath is not an end."""
 

@@ -24,7 +24,7 @@ async def test_it_leads_through_a_booking_and_hangs_up_when_nobody_else_does(
         assert re.fullmatch(r"SmallWebRTCConnection#\d+-[0-9a-f]{32}", phone.answer["pc_id"])
         for lines in range(1, 4):
             await phone.until(partial(begun, phone, lines))
-            phone.say(0.3)
+            phone.say(0.4)
         await phone.until(phone.said)
         assert "Casa Lumina" in phone.said("new")[0]
         assert "confirmed" in phone.said()[0]

@@ -13,7 +13,7 @@ from tests.integration.example_agent.phone import Phone, call
 async def spoken_to(phone: Phone) -> None:
     """Hear the greeting, say something, and see that it has ended."""
     await phone.until(phone.said)
-    phone.say(0.3)
+    phone.say(0.4)
     await phone.until(lambda: not phone.microphone.saying)
 
 
