@@ -88,7 +88,7 @@ class Progress:
             return
         self._said, self._said_at = line, now
         elapsed = clock(1000 * (now - self._started))
-        self._console.print(f"{elapsed}  {self._view.name}: {line}", highlight=False)
+        self._console.print(f"{elapsed}  {self._view.name}: {line}", markup=False, soft_wrap=True)
 
     def _drawn(self) -> Group:
         view = self._view

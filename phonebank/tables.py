@@ -96,7 +96,7 @@ def findings_table(findings: list[Finding]) -> RenderableType:
 
 
 def verdict_lines(result: RunResult) -> RenderableType:
-    """The verdict, large and first, with the sentences that lead to it."""
+    """The verdict, large and first, with the sentences that lead to it (thresholds among them)."""
     style = VERDICT_STYLES[result.verdict]
     word = str(result.verdict).upper() if result.verdict is not Verdict.NONE else "NO VERDICT"
     head = Text(f" {word} ", style=f"bold reverse {style}").append(
@@ -104,13 +104,6 @@ def verdict_lines(result: RunResult) -> RenderableType:
     )
     lines: list[RenderableType] = [head, Text(f"  {_counts(result)}")]
     lines += [Text(f"  {sentence}") for sentence in result.why]
-    for threshold in result.thresholds:
-        mark = Text(
-            f"  {threshold.outcome:<5} ", style="green" if threshold.outcome == "pass" else "red"
-        )
-        lines.append(
-            mark.append(f"{threshold.name} {threshold.bound}  {threshold.detail}", "default")
-        )
     return Group(*lines)
 
 
