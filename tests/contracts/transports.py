@@ -31,6 +31,7 @@ class HeardLine:
         self.reports: list[Reported] = []
         self.left: list[str] = []
         self.steps: list[Step] = []
+        self.reached = {step: asyncio.Event() for step in (Step.SIGNALLING, Step.ICE)}
 
     def heard(self, packet: ReceivedPacket) -> None:
         self.packets.append(packet)
@@ -43,6 +44,7 @@ class HeardLine:
 
     def step(self, step: Step) -> None:
         self.steps.append(step)
+        self.reached[step].set()
 
 
 class Stage(Protocol):
@@ -62,12 +64,15 @@ class Stage(Protocol):
 
 
 async def talk(transport: Transport, packets: int, marks: list[bytes] | None = None) -> None:
-    """Send packets at the pace of a caller, silence or `marks`."""
+    """Send packets at the pace of a caller, silence or `marks`; returns with the last one."""
     loop = asyncio.get_running_loop()
     start_s = loop.time()
+    said = asyncio.Event()
     for frame in range(packets):
-        await asyncio.sleep(max(0.0, start_s + 0.02 * frame - loop.time()))
-        transport.send(SILENCE + (marks[frame] if marks else b""), QUIET_DBOV)
+        payload = SILENCE + (marks[frame] if marks else b"")
+        loop.call_at(start_s + 0.02 * frame, transport.send, payload, QUIET_DBOV)
+    loop.call_at(start_s + 0.02 * (packets - 1) + 0.001, said.set)
+    await said.wait()
 
 
 async def steps_are_announced_in_order(stage: Stage) -> None:
@@ -177,23 +182,25 @@ async def failing_names_step_and_reason(stage: Stage) -> None:
 
 async def cancelled_connecting_leaves_nothing(stage: Stage) -> None:
     """Cancelling in the middle of connecting is a cancellation, and closing works after it."""
-    transport = stage.call()
-    connecting = asyncio.create_task(transport.connect(HeardLine()))
-    await asyncio.sleep(0.003)
-    connecting.cancel()
-    with pytest.raises(asyncio.CancelledError):
-        await connecting
-    await transport.close()
+    for step in (Step.SIGNALLING, Step.ICE):
+        line, transport = HeardLine(), stage.call()
+        connecting = asyncio.create_task(transport.connect(line))
+        await line.reached[step].wait()
+        connecting.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await connecting
+        await transport.close()
 
 
 async def closing_while_connecting_fails_the_connection(stage: Stage) -> None:
     """A close from elsewhere ends connecting with a failure, never with silence."""
-    transport = stage.call()
-    connecting = asyncio.create_task(transport.connect(HeardLine()))
-    await asyncio.sleep(0.003)
-    await transport.close()
-    with pytest.raises(CallFailure):
-        await connecting
+    for step in (Step.SIGNALLING, Step.ICE):
+        line, transport = HeardLine(), stage.call()
+        connecting = asyncio.create_task(transport.connect(line))
+        await line.reached[step].wait()
+        await transport.close()
+        with pytest.raises(CallFailure):
+            await connecting
 
 
 async def no_task_outlives_close(stage: Stage) -> None:

@@ -54,7 +54,8 @@ _FRAME_NS: Final = 20_000_000
 _BEHIND_FRAMES: Final = 12
 """Longer than the ticker ever catches up on: the frames between were skipped, not delayed."""
 _QUEUE_MAX: Final = 50
-_CLOSE_S: Final = 5.0
+_CLOSE_S: Final = 6.0
+"""Longer than aioice's own limit for an unreachable STUN server."""
 _CLOSED: Final = "closed while connecting"
 
 # Larger SCTP chunks stall silently on paths with an MTU of 1280 (VPN, IPv6); Pipecat does the same.
@@ -198,8 +199,10 @@ class Peer:
         self._gathering = gathering
         self._lost = lost
         self._connected: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._offering: asyncio.Task[str] | None = None
-        self._closing: asyncio.Task[None] | None = None
+        self._offering = False
+        self._offered = asyncio.Event()
+        self._closing = False
+        self._closed = asyncio.Event()
         self._reception = Reception()
         self._microphones: list[Microphone] = []
         self._has_channels = False
@@ -242,14 +245,17 @@ class Peer:
 
     async def offer(self) -> str:
         """Gather every candidate and return the SDP of an offer; raises `PeerError` once closed."""
-        if self._closing is not None:
+        if self._closing:
             raise PeerError(_CLOSED)
-        self._offering = asyncio.create_task(self._offer())
-        return await asyncio.shield(self._offering)
+        self._offering = True
+        return await asyncio.shield(self._offer())
 
     async def _offer(self) -> str:
-        await self._connection.setLocalDescription(await self._connection.createOffer())
-        return str(self._connection.localDescription.sdp)
+        try:
+            await self._connection.setLocalDescription(await self._connection.createOffer())
+            return str(self._connection.localDescription.sdp)
+        finally:
+            self._offered.set()
 
     async def accept(self, answer_sdp: str) -> None:
         """Apply the answer and begin to connect; raises `PeerError` if aiortc cannot use it."""
@@ -284,33 +290,38 @@ class Peer:
 
     async def close(self) -> None:
         """Release everything; idempotent. Once begun it is finished, whoever is cancelled."""
-        if self._closing is None:
-            self._closing = asyncio.create_task(self._close())
+        if self._closing:
+            await self._closed.wait()
+            return
+        self._closing = True
         try:
-            await asyncio.shield(self._closing)
+            await asyncio.shield(self._close())
         except asyncio.CancelledError:
             # A close that stops half way leaves tasks and sockets of aiortc behind.
-            await asyncio.wait([self._closing], timeout=_CLOSE_S)
+            await self._closed.wait()
             raise
 
     async def _close(self) -> None:
-        if not self._connected.done():
-            self._connected.set_exception(PeerError(_CLOSED))
-            self._connected.exception()  # seen, also if nobody waits
-        if self._offering is not None:
-            # aioice loses sight of sockets that it opens while it is closed.
-            await asyncio.wait([self._offering])
         try:
+            if not self._connected.done():
+                self._connected.set_exception(PeerError(_CLOSED))
+                self._connected.exception()  # seen, also if nobody waits
+            async with asyncio.timeout(_CLOSE_S):
+                if self._offering:
+                    # aioice loses sight of sockets that it opens while it is closed.
+                    await self._offered.wait()
             async with asyncio.timeout(_CLOSE_S):
                 await self._connection.close()
         except TimeoutError:
             log.warning("peer_close_timed_out")
+        finally:
+            self._closed.set()
 
     def _state_changed(self) -> None:
         state = self._connection.connectionState
         if state == "connected" and not self._connected.done():
             self._connected.set_result(None)
-        elif state in {"failed", "closed"} and self._closing is None:
+        elif state in {"failed", "closed"} and not self._closing:
             if not self._connected.done():
                 self._connected.set_exception(PeerError(self.progress()))
                 self._connected.exception()  # seen, also if nobody waits

@@ -112,7 +112,9 @@ async def test_a_slow_drip_ends_at_the_deadline(serve: Serve) -> None:
         await response.prepare(request)
         while True:
             await response.write(b" ")
-            await asyncio.sleep(0.02)
+            drop = asyncio.Event()
+            asyncio.get_running_loop().call_later(0.02, drop.set)
+            await drop.wait()
 
     with pytest.raises(TimedOutError):
         await post(await serve(handle), timeout_s=0.3)
