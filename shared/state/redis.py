@@ -36,7 +36,8 @@ def connect(url: str, *, max_connections: int = 32) -> Redis:
     `await client.aclose()`. Raises `CommandError` for a URL of another kind.
     """
     if not url.startswith(SCHEMES):
-        raise CommandError(f"PHONEBANK_REDIS_URL: expected {', '.join(SCHEMES)}, got {url[:12]!r}")
+        # The URL is not printed: it may hold a password.
+        raise CommandError(f"PHONEBANK_REDIS_URL: expected a URL with {', '.join(SCHEMES)}")
     keepalive = {} if url.startswith("unix://") else {"socket_keepalive": True}
     try:
         pool = BlockingConnectionPool.from_url(

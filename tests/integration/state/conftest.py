@@ -6,6 +6,7 @@ import subprocess
 import tempfile
 import time
 from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -18,22 +19,29 @@ from shared.state.redis import ask, connect
 
 @pytest.fixture(scope="session")
 def valkey_url() -> Iterator[str]:
-    with tempfile.TemporaryDirectory(prefix="pb-") as folder:
-        socket = Path(folder) / "s"
-        process = subprocess.Popen(
-            [
-                str(get_binary_path()),
-                *("--port", "0", "--unixsocket", str(socket), "--dir", folder),
-                *("--save", "", "--appendonly", "no", "--loglevel", "warning"),
-            ],
-            stdout=subprocess.DEVNULL,
-        )
-        try:
-            _wait_for(socket, process)
-            yield f"unix://{socket}"
-        finally:
-            process.terminate()
-            process.wait(10)
+    with tempfile.TemporaryDirectory(prefix="pb-") as folder, valkey(Path(folder)) as (url, _):
+        yield url
+
+
+@contextmanager
+def valkey(folder: Path) -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
+    """A server of its own in `folder`, that keeps every write; ended afterwards."""
+    socket = folder / "s"
+    socket.unlink(missing_ok=True)
+    process = subprocess.Popen(
+        [
+            str(get_binary_path()),
+            *("--port", "0", "--unixsocket", str(socket), "--dir", str(folder), "--save", ""),
+            *("--appendonly", "yes", "--appendfsync", "no", "--loglevel", "warning"),
+        ],
+        stdout=subprocess.DEVNULL,
+    )
+    try:
+        _wait_for(socket, process)
+        yield f"unix://{socket}", process
+    finally:
+        process.kill()
+        process.wait(10)
 
 
 def _wait_for(socket: Path, process: subprocess.Popen[bytes]) -> None:

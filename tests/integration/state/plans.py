@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import msgspec
 from redis.asyncio import Redis
 
 from shared.agent import Agent, SmallWebRTC
@@ -9,10 +10,10 @@ from shared.call import EndedReason, Owner, Validity, Verdict
 from shared.persona import Persona
 from shared.plan import Limits, Load, RunPlan
 from shared.scenario import HangUp, Say, Scenario
+from shared.state import admission
 from shared.state.call_key import CallKey
 from shared.state.calls import Outcome, announce_worker, claim
 from shared.state.runs import RunRecord, start_run
-from shared.state.scripts import script
 
 URL = "http://127.0.0.1:7860/api/offer"
 
@@ -50,8 +51,7 @@ async def start(redis: Redis, run: str, what: RunPlan, *, weight: float = 1.0) -
 async def admit(
     redis: Redis, batch: int = 100, *, claim_ms: int = 10_000, park_ms: int = 0
 ) -> list[CallKey]:
-    answer = await script("admit")(redis, claim_ms, batch, 0, park_ms)
-    return [CallKey.parse(text) for text in answer[1:]]
+    return await admission.admit(redis, batch=batch, claim_ms=claim_ms, park_ms=park_ms)
 
 
 async def slots(redis: Redis, count: int = 1000, worker: str = "w") -> None:
@@ -83,4 +83,20 @@ def void() -> Outcome:
         ended_reason=EndedReason.WORKER_LOST,
         failure_owner=Owner.FLEET,
         duration_ms=0.0,
+    )
+
+
+def surface_text(calls: int = 2, *, retries: int = 1, concurrency: int = 100) -> bytes:
+    """A plan as it is submitted."""
+    return msgspec.json.encode(
+        {
+            "version": 1,
+            "name": "test",
+            "agents": [{"name": "bot", "smallwebrtc": {"offer_url": URL}}],
+            "scenarios": [{"name": "hello", "script": [{"say": "Hello."}, {"hang_up": {}}]}],
+            "personas": [{"name": "calm"}],
+            "repeat": calls,
+            "load": {"concurrency": concurrency},
+            "limits": {"retries": retries},
+        }
     )

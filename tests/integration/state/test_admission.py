@@ -101,6 +101,17 @@ async def test_no_more_jobs_than_slots_of_live_workers(redis: Redis) -> None:
     assert len(await admit(redis)) == 2
 
 
+async def test_a_draining_workers_calls_take_no_slots_from_the_others(redis: Redis) -> None:
+    """Calls that run on a withdrawn worker are not counted against what the others offer."""
+    await start(redis, "r", plan(100))
+    await announce_worker(redis, "old", 3)
+    for key in await admit(redis):
+        assert await claim(redis, key, "old")
+    await withdraw_worker(redis, "old")
+    await announce_worker(redis, "new", 2)
+    assert len(await admit(redis)) == 2
+
+
 async def test_a_worker_that_fell_silent_offers_no_slots(redis: Redis) -> None:
     """An announcement ends by itself."""
     await start(redis, "r", plan(100))
