@@ -86,6 +86,9 @@ def _wrong_url(url: str) -> str | None:
         host, port = parts.hostname, parts.port
     except ValueError as error:
         return f"not a URL: {error}"
+    if SESSION_PLACE in parts.netloc:
+        # The agent's own answer fills it: it must not choose the host that gets the headers.
+        return f"{SESSION_PLACE} may stand only after the host"
     if not host or port == 0:
         return f"{shown(url)} names no host that can be called"
     if parts.username is not None or parts.password is not None:

@@ -10,7 +10,7 @@ import json
 from typing import Any
 
 from shared.json_path import Path
-from shared.source_bounds import bounded_number, check_bounds, source_refusal
+from shared.source_bounds import bounded_number, check_bounds, checked_key, source_refusal
 
 NOT_JSON = object()
 
@@ -44,13 +44,17 @@ def _check_tree(tree: Any) -> None:
         nodes += 1
         check_bounds(nodes, len(path), path, None)
         if isinstance(value, dict):
-            waiting.extend((item, (*path, _sound_text(key, path))) for key, item in value.items())
+            waiting.extend((item, (*path, _sound_key(key, path))) for key, item in value.items())
         elif isinstance(value, list):
             waiting.extend((item, (*path, at)) for at, item in enumerate(value))
         elif isinstance(value, str):
             _sound_text(value, path)
         elif isinstance(value, (int, float)) and not isinstance(value, bool):
             bounded_number(value, path, None)
+
+
+def _sound_key(key: str, path: Path) -> str:
+    return checked_key(_sound_text(key, path), path, None)
 
 
 def _sound_text(text: str, path: Path) -> str:

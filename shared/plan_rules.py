@@ -42,6 +42,8 @@ MAX_LABEL_CHARS = 200
 
 Refusals = Iterator[PlanError]
 
+_REASONS = frozenset(str(reason) for reason in EndedReason)
+
 DISTRIBUTIONS = frozenset(
     name
     for name, default in zip(Measures.__struct_fields__, Measures.__struct_defaults__, strict=True)
@@ -110,6 +112,8 @@ def _persona(persona: Persona, path: Path, where: PlanSource) -> Refusals:
     if noise is not None and noise.clip is not None:
         yield from _clip(noise.clip, (*path, "noise", "clip"), where)
     for at, prompt in enumerate(persona.idle_prompts):
+        if not prompt.strip():
+            yield refusal((*path, "idle_prompts", at), "the text is empty")
         if "{{" in prompt:
             yield refusal(
                 (*path, "idle_prompts", at), "variables belong to scenarios", "text without {{ }}"
@@ -132,6 +136,7 @@ def _scenarios(plan: RunPlan, where: PlanSource) -> Refusals:
     for at, scenario in enumerate(plan.scenarios):
         path = ("scenarios", at)
         yield from _variables(scenario, path)
+        yield from _filled_texts(scenario, path)
         yield from _script(scenario, path, where)
         for check_at, check in enumerate(scenario.checks):
             yield from _check(check, (*path, "checks", check_at))
@@ -150,19 +155,26 @@ def _variables(scenario: Scenario, path: Path) -> Refusals:
             yield refusal(
                 (*path, "variables", name), "not a variable's name", "letters, digits, underscores"
             )
+    told: set[str] = set()
     for at, name in enumerate(scenario.tell_agent):
         place = (*path, "tell_agent", at)
         if name not in scenario.variables:
             right = suggestion(name, scenario.variables)
             yield refusal(place, f"there is no variable {shown(name)} in this scenario", right)
-        if name in scenario.tell_agent[:at]:
+        if name in told:
             yield refusal(place, f"{shown(name)} stands here twice")
+        told.add(name)
+
+
+def _filled_texts(scenario: Scenario, path: Path) -> Refusals:
     for place, text in _texts(scenario, path):
         if not text.strip():
             yield refusal(place, "the text is empty")
         if is_malformed(text):
             yield refusal(place, "a {{ or }} that holds no variable's name", "{{name}}")
-        for name in sorted(variables_in(text) - set(scenario.variables)):
+        for name in sorted(variables_in(text)):
+            if name in scenario.variables:
+                continue
             right = suggestion(name, scenario.variables)
             yield refusal(place, f"the variable {name} is not defined in this scenario", right)
 
@@ -200,16 +212,18 @@ def _script(scenario: Scenario, path: Path, where: PlanSource) -> Refusals:
 
 
 def _told_twice(plan: RunPlan, _where: PlanSource) -> Refusals:
+    owners: dict[str, str] = {}
+    for agent in plan.agents:
+        for name in (*agent.smallwebrtc.request_data, *agent.smallwebrtc.start_body):
+            owners.setdefault(name, agent.name)
     for at, scenario in enumerate(plan.scenarios):
         for name_at, name in enumerate(scenario.tell_agent):
-            for agent in plan.agents:
-                endpoint = agent.smallwebrtc
-                if name in endpoint.request_data or name in endpoint.start_body:
-                    yield refusal(
-                        ("scenarios", at, "tell_agent", name_at),
-                        f"the endpoint of agent {shown(agent.name)} sends its own {shown(name)}",
-                        "another name for one of the two",
-                    )
+            if name in owners:
+                yield refusal(
+                    ("scenarios", at, "tell_agent", name_at),
+                    f"the endpoint of agent {shown(owners[name])} sends its own {shown(name)}",
+                    "another name for one of the two",
+                )
 
 
 def _check(check: Check, path: Path) -> Refusals:
@@ -222,8 +236,8 @@ def _check(check: Check, path: Path) -> Refusals:
         if not check.reasons:
             yield refusal(place, "no reason is given", "reasons: [caller_hung_up]")
         for at, reason in enumerate(check.reasons):
-            if reason not in set(EndedReason):
-                right = suggestion(reason, [str(known) for known in EndedReason])
+            if reason not in _REASONS:
+                right = suggestion(reason, _REASONS)
                 yield refusal((*place, at), f"there is no ended reason {shown(reason)}", right)
     if isinstance(check, MeasureCheck):
         place = (*path, check.measure)

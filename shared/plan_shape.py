@@ -33,6 +33,8 @@ _WORDS = {
 }
 _FROM_MSGSPEC = re.compile(r"Expected `([^`]+)`(.*)", re.DOTALL)
 _SHOWN_CHARS = 60
+_KNOWN_AT_MOST = 200
+_LISTED_AT_MOST = 30
 
 
 def refusal(path: Path, message: str, right: str | None = None) -> PlanError:
@@ -42,11 +44,16 @@ def refusal(path: Path, message: str, right: str | None = None) -> PlanError:
 
 def suggestion(name: str, known: Iterable[str]) -> str:
     """What the author may have meant, else all that is known."""
-    names = sorted(known)
+    names = sorted(known)[:_KNOWN_AT_MOST]
     near = difflib.get_close_matches(name[:100], names, 1, 0.6)
     if near:
         return f"did you mean {near[0]}?"
-    return f"known: {', '.join(names)}" if names else "nothing is known here"
+    return f"known: {_joined(names)}" if names else "nothing is known here"
+
+
+def _joined(names: list[str]) -> str:
+    more = ", ..." if len(names) > _LISTED_AT_MOST else ""
+    return ", ".join(name[:_SHOWN_CHARS] for name in names[:_LISTED_AT_MOST]) + more
 
 
 def shown(value: Any) -> str:

@@ -36,7 +36,7 @@ PREFIX = "PHONEBANK_SECRET_"
 HOSTS_SUFFIX = "_HOSTS"
 SECRET_NAME = re.compile(r"[A-Z][A-Z0-9_]{0,99}")
 
-_REFERENCE = re.compile(r"\$\{([^}]*)\}")
+_REFERENCE = re.compile(r"\$\{([^}$]{0,120})\}")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
 T = TypeVar("T")
@@ -67,7 +67,7 @@ def malformed_reference(text: str) -> str | None:
             return f"{name[:60]!r} is not a secret's name"
         if name.endswith(HOSTS_SUFFIX):
             return f"a secret's name must not end in {HOSTS_SUFFIX}"
-    return "a ${ without }" if "${" in _REFERENCE.sub("", text) else None
+    return "a ${ that no } closes" if "${" in _REFERENCE.sub("", text) else None
 
 
 def resolve(value: T, environ: Mapping[str, str], host: str | None) -> T:
@@ -86,7 +86,7 @@ def resolve_endpoint(endpoint: SmallWebRTC, environ: Mapping[str, str]) -> Small
     for host in hosts:
         headers = resolve(endpoint.headers, environ, host)
         request_data = resolve(endpoint.request_data, environ, host)
-        start_body = resolve(endpoint.start_body, environ, host)
+    start_body = resolve(endpoint.start_body, environ, hosts[0])
     for header, value in headers.items():
         if _CONTROL.search(value):
             raise _missing(f"the secret in the header {header} holds a line break")

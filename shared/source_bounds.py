@@ -19,6 +19,7 @@ from shared.json_path import Path, render
 MAX_BYTES = 2_000_000
 MAX_NODES = 50_000
 MAX_DEPTH = 40
+MAX_KEY_CHARS = 500
 
 _INT = re.compile(r"[-+]?(0|[1-9][0-9]*)")
 _FLOAT = re.compile(r"[-+]?((0|[1-9][0-9]*)(\.[0-9]*)?|\.[0-9]+)([eE][-+]?[0-9]+)?")
@@ -79,6 +80,14 @@ def check_bounds(nodes: int, depth: int, path: Path, line: int | None) -> None:
         )
     if depth > MAX_DEPTH:
         raise source_refusal(f"nested deeper than {MAX_DEPTH} levels", path[:4], line)
+
+
+def checked_key(key: str, path: Path, line: int | None) -> str:
+    """The key, unless it is too long to stand in a path that people read. Raises PlanError."""
+    if len(key) > MAX_KEY_CHARS:
+        sentence = f"a key of {len(key)} characters"
+        raise source_refusal(sentence, path, line, right=f"at most {MAX_KEY_CHARS}")
+    return key
 
 
 def decoded_text(text: str | bytes) -> str:

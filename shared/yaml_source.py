@@ -20,6 +20,7 @@ from shared.json_source import NOT_JSON, json_tree
 from shared.source_bounds import (
     Source,
     check_bounds,
+    checked_key,
     decoded_text,
     plain_scalar,
     source_refusal,
@@ -150,7 +151,7 @@ class _Composer:
         self._put(value, 0)
 
     def _key(self, top: _Frame, event: Any, line: int) -> None:
-        key: str = event.value
+        key = checked_key(event.value, top.path, line)
         path = (*top.path, key)
         self._refuse_tag(event, path, line)
         if key == "<<" and event.style in (None, ""):

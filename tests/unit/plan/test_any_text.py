@@ -5,8 +5,10 @@ from __future__ import annotations
 import copy
 import json
 import random
+import time
 from typing import Any
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -138,3 +140,35 @@ def test_arbitrary_sections(section: str, value: Any) -> None:
     """Any JSON in the place of a whole section."""
     tree = dict(surface(BOOKING)) | {section: value}
     outcome(json.dumps(tree))
+
+
+@pytest.mark.parametrize("hostile", ["${", "${A", "{{", "{{ ", "${A}", "{{a}}", "}}", "a b ", "9"])
+def test_long_hostile_texts_are_answered_at_once(hostile: str) -> None:
+    """No pattern backtracks and no rule compares everything with everything."""
+    text = hostile * (600_000 // len(hostile))
+    tree: Any = json.loads(json.dumps(surface(BOOKING)))
+    tree["agents"][0]["smallwebrtc"]["headers"]["X"] = text
+    tree["agents"][0]["smallwebrtc"]["request_data"]["x"] = text
+    tree["scenarios"][1]["checks"][0]["agent_never_says"]["any"] = [text]
+    began = time.monotonic()
+    outcome(json.dumps(tree))
+    outcome(f"name: {text}")
+    assert time.monotonic() - began < 5
+
+
+def test_many_names_are_answered_at_once() -> None:
+    """Ten thousand variables, told, used and listed."""
+    names = [f"v{at}" for at in range(10_000)]
+    tree: Any = json.loads(json.dumps(surface(BOOKING)))
+    tree["scenarios"][0] |= {"variables": dict.fromkeys(names, 1), "tell_agent": names}
+    said = [f"{{{{{name}}}}}" for name in names]
+    tree["scenarios"][0]["checks"] = [{"agent_says": {"any": said}}]
+    tree["scenarios"][0]["script"] = [{"say": "hello {{w1}}"}]
+    began = time.monotonic()
+    found = outcome(json.dumps(tree))
+    assert isinstance(found, PlanError)
+    assert "w1 is not defined" in found.message
+    assert len(str(found)) < 1000
+    tree["scenarios"][0]["script"] = [{"say": "hello {{v1}}"}]
+    assert isinstance(outcome(json.dumps(tree)), RunPlan)
+    assert time.monotonic() - began < 5

@@ -117,6 +117,11 @@ def test_personas_hold_together(changes: dict[str, Any], path: str, words: str) 
         ({"offer_url": OFFER, "start_body": {"a": 1}}, ".start_body", "sent nowhere"),
         ({"start_url": "http://x/begin"}, ".start_url", "cannot be told"),
         ({"start_url": "http://x/start", "offer_url": OFFER}, ".offer_url", "{session_id}"),
+        (
+            {"start_url": "http://x/start", "offer_url": "http://{session_id}.x/"},
+            ".offer_url",
+            "only after the host",
+        ),
         ({"offer_url": OFFER, "headers": {"a b": "c"}}, '.headers["a b"]', "header's name"),
         ({"offer_url": OFFER, "headers": {"A": "b\nc"}}, ".headers.A", "printable"),
         ({"offer_url": OFFER, "headers": {"A": "b", "a": "c"}}, ".headers.a", "twice"),

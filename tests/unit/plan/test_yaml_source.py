@@ -73,6 +73,8 @@ def test_plain_scalars_are_sane(written: str, value: object) -> None:
         "\ud800",
         "%YAML 9.9\n---\na: 1",
         "a: " + "9" * 100_000,
+        "k" * 501 + ": 1",
+        '{"' + "k" * 501 + '": 1}',
     ],
 )
 def test_what_could_surprise_is_refused(text: str) -> None:
