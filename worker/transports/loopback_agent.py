@@ -163,11 +163,12 @@ class LoopbackConversation:
             self._end_speech(cut=True)
 
     def _now_ms(self) -> float:
-        return (self._loop.time() - self._start_s) * 1000
+        # Whole microseconds: a delay of 400 ms is over after twenty frames, not after 399.999...
+        return round((self._loop.time() - self._start_s) * 1000, 3)
 
     def _frame(self) -> None:
         """Every 20 ms on an absolute schedule: decide, then send one packet or none."""
-        now_ms = self._tick * FRAME_S * 1000
+        now_ms = round(self._tick * FRAME_S * 1000, 3)
         agent = self.agent
         if agent.leaves_at_ms is not None and now_ms >= agent.leaves_at_ms:
             self.hang_up()
@@ -213,7 +214,7 @@ class LoopbackConversation:
             delay_ms = delays[min(self._replies_begun, len(delays) - 1)]
         else:
             delay_ms = delays
-        return now_ms - self._last_sound_ms >= delay_ms
+        return round(now_ms - self._last_sound_ms, 3) >= delay_ms
 
     def _speak(self, utterance: Utterance) -> None:
         self._speech, self._position, self._over_ms = utterance, 0, 0.0
