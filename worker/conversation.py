@@ -69,6 +69,7 @@ class Conversation:
         self._last_packet_ns: int | None = None
         self._sends_pauses = False
         self.lateness_ms = array("f")
+        self._next_frame = 0
         self.frames_planned = 0
         self.connected_ns: int | None = None
         self.ended_ns: int | None = None
@@ -182,7 +183,8 @@ class Conversation:
             return
         try:
             now = now_ns()
-            sending = self._caller.frame(now)
+            sending = self._caller.frame(now, frame_index - self._next_frame)
+            self._next_frame = frame_index + 1
             self._transport.send(sending.payload, sending.level)
             self._spool.sent(frame_index, due_ns, now, sending.payload, sending.level)
             self._count(now - due_ns)

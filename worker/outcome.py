@@ -25,6 +25,7 @@ from shared.result import (
     StepRecord,
 )
 from shared.state.calls import CallKey
+from shared.statistics import nearest_rank
 from worker.conversation import Ending
 from worker.measure import checks, validity
 from worker.media.caller_turn import CallerTurn
@@ -140,8 +141,8 @@ def _instrument(account: Account) -> Instrument:
     late = sorted(account.lateness_ms)
     return Instrument(
         worker=account.worker,
-        send_lateness_p50_ms=_nearest_rank(late, 50),
-        send_lateness_p99_ms=_nearest_rank(late, 99),
+        send_lateness_p50_ms=nearest_rank(late, 50) if late else None,
+        send_lateness_p99_ms=nearest_rank(late, 99) if late else None,
         send_lateness_max_ms=late[-1] if late else None,
         # The ticker is the loop's own clockwork: its worst frame is the loop's worst lag.
         loop_lag_max_ms=late[-1] if late else None,
@@ -152,9 +153,3 @@ def _instrument(account: Account) -> Instrument:
         speech_detector=account.studied.detector if account.studied else "",
         versions=VERSIONS,
     )
-
-
-def _nearest_rank(ordered: list[float], percent: int) -> float | None:
-    if not ordered:
-        return None
-    return ordered[max(0, -(-len(ordered) * percent // 100) - 1)]
