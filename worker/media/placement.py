@@ -7,8 +7,9 @@ burst into the middle of a word. The rule:
 
 1. The first packet begins at its arrival; the ones after it follow RTP time.
 2. An audible onset after a pause is anchored anew, on its own arrival. A pause is 200 ms or more
-   without audible sound that also took its time on the wire; a pause inside a burst is not one. An
-   anchor may move back (to undo the lag that a stall left), but 200 ms of the pause stay.
+   without audible sound, of which the last 200 ms took their time on the wire: a pause inside a burst
+   is none, nor is a stall in the middle of a word. An anchor may move back (to undo the lag that a
+   stall left), but 200 ms of the pause stay.
 3. A packet more than 500 ms later than predicted, and one whose timestamp jumps in a way that its
    arrival contradicts, are anchored on their arrival.
 4. Nothing begins before the end of what was audible; between onsets packets follow RTP time alone:
@@ -17,14 +18,15 @@ burst into the middle of a word. The rule:
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterable
 
 from worker.transports.transport import ReceivedPacket
 
 PAUSE_NS = 200_000_000
 LATE_NS = 500_000_000
-REAL_TIME_SHARE = 0.75
-"""A silence that arrived in less than this share of its length came in a burst."""
+REAL_TIME_NS = 150_000_000
+"""200 ms of stream that arrived in less than this came in a burst."""
 RESTART_PACKETS = 3000
 """A sequence number this far off is a new stream (RFC 3550, appendix A.1: MAX_DROPOUT)."""
 
@@ -49,6 +51,8 @@ class Placement:
         self._begin_ns = 0
         self._audible_end_ns = 0
         self._audible_arrived_ns = 0
+        self._audible = False
+        self._recent: deque[tuple[int, int]] = deque(maxlen=128)
 
     @property
     def end_ns(self) -> int:
@@ -73,6 +77,8 @@ class Placement:
         self._last = packet
         self._last_samples = samples
         self._begin_ns = begin_ns
+        self._audible = audible
+        self._recent.append((packet.arrived_ns, begin_ns))
         if audible:
             self._audible_end_ns = begin_ns + samples_ns(samples)
             self._audible_arrived_ns = packet.arrived_ns
@@ -103,9 +109,14 @@ class Placement:
         return jump_ns > LATE_NS and early_ns > LATE_NS
 
     def _ends_pause(self, arrived_ns: int, predicted_ns: int) -> bool:
-        took_ns = arrived_ns - self._audible_arrived_ns
-        lasts_ns = predicted_ns - self._audible_end_ns
-        return took_ns >= PAUSE_NS and took_ns >= REAL_TIME_SHARE * lasts_ns
+        if self._audible and predicted_ns <= self._audible_end_ns:
+            return False
+        if arrived_ns - self._audible_arrived_ns < PAUSE_NS:
+            return False
+        recent = self._recent
+        while len(recent) > 1 and recent[1][1] <= predicted_ns - PAUSE_NS:
+            recent.popleft()
+        return arrived_ns - recent[0][0] >= REAL_TIME_NS
 
 
 def in_order(packets: Iterable[ReceivedPacket]) -> list[ReceivedPacket]:
