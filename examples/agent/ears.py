@@ -15,12 +15,16 @@ import numpy as np
 from aiortc import RTCRtpReceiver
 
 SILENCE_DBFS = -60.0
-ABOVE_FLOOR_DB = 10.0
+ABOVE_FLOOR_DB = 8.0
 """Speech stands out of the background by this much."""
 BELOW_PEAK_DB = 15.0
 """Once somebody speaks, sound this far below their loudest is background again."""
+FIRST_FLOOR_DBFS = -20.0
+"""Taken for background until it is known better: what sounds from the start is no speech."""
 FLOOR_RISE_DB = 0.05
-"""Per packet (2.5 dB a second): the floor follows a new noise slowly and a lull at once."""
+"""Per packet, so 2.5 dB a second: speech must not become its own background."""
+FLOOR_FALL = 0.3
+"""Share of the way down per packet: a lull shows the background."""
 STARTED_AFTER = 12
 """Packets of speech (240 ms) before somebody counts as speaking: a cough is not a word."""
 STOPPED_AFTER = 25
@@ -32,20 +36,25 @@ class Detector:
 
     def __init__(self) -> None:
         self.speaking = False
-        self._level = self._floor = SILENCE_DBFS
+        self._level = SILENCE_DBFS
+        self._floor = FIRST_FLOOR_DBFS
         self._peak = SILENCE_DBFS
         self._run = 0
-        """Packets in a row that speak against the present state."""
+        """Packets that speak against the present state."""
 
     def feed(self, level_dbfs: float) -> bool:
         """Take one packet's level; True when `speaking` changed."""
         self._level += (level_dbfs - self._level) / 3  # 60 ms: a babble of voices evens out
-        self._floor = max(SILENCE_DBFS, min(self._level, self._floor + FLOOR_RISE_DB))
+        above_floor_db = self._level - self._floor
+        self._floor += min(above_floor_db * FLOOR_FALL, FLOOR_RISE_DB)
         threshold = self._floor + ABOVE_FLOOR_DB
         if self.speaking:
             self._peak = max(self._peak, self._level)
             threshold = max(threshold, self._peak - BELOW_PEAK_DB)
-        self._run = 0 if (self._level > threshold) is self.speaking else self._run + 1
+        if (self._level > threshold) is not self.speaking:
+            self._run += 1
+        else:  # a word in the quiet means that they talk on; a stop within a word means little
+            self._run = 0 if self.speaking else max(0, self._run - 1)
         if self._run < (STOPPED_AFTER if self.speaking else STARTED_AFTER):
             return False
         self.speaking, self._run, self._peak = not self.speaking, 0, SILENCE_DBFS
