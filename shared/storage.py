@@ -7,6 +7,7 @@ servers accept and ignore them). S3 settings come from the usual AWS_* variables
 
 from __future__ import annotations
 
+import os
 from collections.abc import Awaitable
 from datetime import timedelta
 from pathlib import Path
@@ -103,7 +104,12 @@ def _s3(bucket: str, prefix: str) -> S3Store:
     return S3Store(
         bucket,
         prefix=prefix or None,
-        client_options={"timeout": _ANSWER_TIMEOUT, "connect_timeout": timedelta(seconds=5)},
+        client_options={
+            "timeout": _ANSWER_TIMEOUT,
+            "connect_timeout": timedelta(seconds=5),
+            # Giving any client option makes obstore forget this variable.
+            "allow_http": os.environ.get("AWS_ALLOW_HTTP", "").lower() in ("1", "true"),
+        },
         retry_config={"max_retries": _RETRIES, "retry_timeout": _RETRY_TIMEOUT},
     )
 
