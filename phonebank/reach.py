@@ -17,7 +17,7 @@ from redis.asyncio import Redis
 from phonebank.plan_file import ReadyPlan, upload_assets
 from shared.errors import CommandError, FleetError, PlanError, StateError
 from shared.settings import Settings
-from shared.state.redis import connect
+from shared.state.redis import ask, connect
 from shared.state.runs import RunStatus, cancel_run, events, read_run
 from shared.state.submissions import Accepted, Refused, answer, submit
 from shared.storage import Storage
@@ -53,8 +53,13 @@ class Watcher(msgspec.Struct, frozen=True):
 async def reach(redis_url: str, storage_url: str) -> AsyncIterator[Reach]:
     """Connections to the fleet for the time of the block. Raises `CommandError` or `FleetError`."""
     redis = connect(redis_url)
+    fleet_at = without_password(redis_url)
     try:
-        yield Reach(redis, Storage.open(storage_url), without_password(redis_url))
+        try:
+            await ask(redis, "PING")
+        except StateError as error:
+            raise FleetError(f"the fleet at {fleet_at} cannot be reached: {error}") from None
+        yield Reach(redis, Storage.open(storage_url), fleet_at)
     finally:
         await redis.aclose()
 

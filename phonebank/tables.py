@@ -10,6 +10,7 @@ from collections.abc import Iterable
 
 import msgspec
 from rich.console import Group, RenderableType
+from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
@@ -103,7 +104,7 @@ def verdict_lines(result: RunResult) -> RenderableType:
         f"  {result.name}", style="not reverse bold default"
     )
     lines: list[RenderableType] = [head, Text(f"  {_counts(result)}")]
-    lines += [Text(f"  {sentence}") for sentence in result.why]
+    lines += [Padding(Text(sentence), (0, 0, 0, 2)) for sentence in result.why]
     return Group(*lines)
 
 
@@ -163,6 +164,11 @@ def _seconds(value_ms: float | None) -> str:
 
 
 def _complaints(row: CallResult) -> list[tuple[str, str]]:
+    """What kept one call from passing, as (what, example).
+
+    Checks without evidence are named only where nothing else went wrong: a call that was refused
+    has nothing that could be measured, and twelve sentences about that hide the one that counts.
+    """
     if row.validity is Validity.VOID:
         reasons = row.void_reasons or [str(row.ended_reason)]
         return [(f"void: {reason}", row.detail) for reason in reasons]
@@ -170,10 +176,8 @@ def _complaints(row: CallResult) -> list[tuple[str, str]]:
         return []
     found: list[tuple[str, str]] = []
     if row.failure_owner is not None:
-        facts = REASONS[row.ended_reason]
-        found.append((f"{row.ended_reason}", row.detail or facts.sentence))
-    for check in row.checks:
-        if check.outcome != "pass":
-            word = "" if check.outcome == "fail" else f" ({check.outcome})"
-            found.append((f"{check.name}{word}", check.detail))
-    return found or [(f"{row.ended_reason}", row.detail)]
+        sentence = REASONS[row.ended_reason].sentence
+        found.append((str(row.ended_reason), row.detail or sentence))
+    found += [(check.name, check.detail) for check in row.checks if check.outcome == "fail"]
+    errors = [check for check in row.checks if check.outcome == "error"]
+    return found or [(f"{check.name} (no evidence)", check.detail) for check in errors]

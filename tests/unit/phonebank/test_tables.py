@@ -77,6 +77,15 @@ def test_findings_are_grouped_and_the_most_frequent_comes_first() -> None:
     assert "the agent was connected and never spoke" in text
 
 
+def test_checks_without_evidence_are_named_only_where_nothing_else_went_wrong() -> None:
+    """They explain a missing verdict; beside a refused call they are noise."""
+    blind = CheckResult(name="no_response", outcome="error", detail="nothing to measure it on")
+    refused = a_call(0, Verdict.FAIL, ended_reason=EndedReason.OFFER_REFUSED, checks=[blind])
+    assert [finding.what for finding in findings_of([refused])] == ["offer_refused"]
+    unjudged = a_call(1, Verdict.NONE, checks=[blind])
+    assert [finding.what for finding in findings_of([unjudged])] == ["no_response (no evidence)"]
+
+
 def test_a_void_call_is_never_a_finding_about_the_agent() -> None:
     """Our own failures say that they are ours."""
     row = a_call(0, Verdict.NONE, validity=Validity.VOID, void_reasons=["caller_degraded"])
