@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from redis.asyncio import Redis
 
+from shared import metrics
 from shared.state.admission import admit
 
 BATCH = 100
@@ -21,5 +22,7 @@ class Admission:
         self._batch = batch
 
     async def once(self) -> int:
-        """Admit a batch; how many calls that were. A full batch means: ask again at once."""
-        return len(await admit(self._redis, batch=self._batch))
+        """Admit a batch; how many calls that were."""
+        admitted = await admit(self._redis, batch=self._batch)
+        metrics.queue_depth(admitted.unclaimed)
+        return len(admitted.calls)

@@ -35,9 +35,9 @@ from shared.state.runs import (
 from shared.storage import Storage
 from shared.storage_keys import rows_key, run_key
 
-HIDE_MS = 60_000
+HIDE_MS = 20_000
 """So long a run that is being closed is hidden from other schedulers; extended while it lasts."""
-EXTEND_EVERY_S = 15.0
+EXTEND_EVERY_S = 5.0
 PUT_OFF_MS = 2_000
 
 log = structlog.get_logger()

@@ -42,7 +42,7 @@ MOST_CALLS = 10**12
 FIELDS = frozenset({"submission", "plan", "key", "submitted_by"})
 AT_ONCE = 10
 WAIT_MS = 1000
-ABANDONED_MS = 30_000
+ABANDONED_MS = 15_000
 """A submission that another scheduler took so long ago and did not answer is taken over."""
 
 log = structlog.get_logger()

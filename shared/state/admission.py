@@ -16,6 +16,15 @@ PARK_MS = 200
 REAP_BATCH = 100
 
 
+class Admitted(msgspec.Struct, frozen=True):
+    """What one asking for admission did, and how the fleet stands after it."""
+
+    calls: list[CallKey]
+    free_slots: int
+    unclaimed: int
+    """Calls admitted and not yet claimed, these included."""
+
+
 class Exhausted(msgspec.Struct, frozen=True):
     """A call whose worker was lost and whose retries are used up: the scheduler's to commit.
 
@@ -40,10 +49,10 @@ class Reaped(msgspec.Struct, frozen=True):
 
 async def admit(
     redis: Redis, *, batch: int, claim_ms: int = CLAIM_MS, park_ms: int = PARK_MS
-) -> list[CallKey]:
+) -> Admitted:
     """Admit up to `batch` calls: fair among runs, in turn among lanes, within every limit."""
-    answer = await script("admit")(redis, claim_ms, batch, LOOK_AHEAD, park_ms)
-    return [CallKey.parse(text) for text in answer[1:]]
+    free, unclaimed, *ids = await script("admit")(redis, claim_ms, batch, LOOK_AHEAD, park_ms)
+    return Admitted([CallKey.parse(text) for text in ids], free, unclaimed)
 
 
 async def reap(redis: Redis, *, lease_ms: int = LEASE_MS, batch: int = REAP_BATCH) -> Reaped:

@@ -1,23 +1,25 @@
 -- Admit a batch of calls: run by weighted stride, lane in turn, within every limit.
 -- KEYS  none (names from keys.py)
 -- ARGV  claim_ms, batch, look-ahead (jobs beyond the free slots), park_ms (a blocked run's next look)
--- returns {slots still free, run:index:attempt, ...}
+-- returns {slots still free, calls admitted and unclaimed, run:index:attempt, ...}
 
 local now, claim_ms, batch = now_ms(), tonumber(ARGV[1]), tonumber(ARGV[2])
 local lookahead, park_ms = tonumber(ARGV[3]), tonumber(ARGV[4])
 local SCAN = 64         -- runs looked at in vain before giving up
+local WAKE = 32         -- parked runs looked at again: fewer, or they would hide the others for ever
+local CLOCK_SKEW_MS = 60000  -- a worker whose clock is behind by less still sees its job at once
 local CATCH_UP_MS = 100  -- a start that a slow loop missed by so much is made up for
 
 -- What live workers can still hold, less what is admitted and unclaimed. A worker that drains or
 -- died still has calls, and they take nothing from the others.
 local function free_slots()
-  local running = redis.call('HGET', busy_key(), '*') or 0
-  local sum = lookahead - redis.call('ZCARD', leases_key()) + running
+  local unclaimed = redis.call('ZCARD', leases_key()) - (redis.call('HGET', busy_key(), '*') or 0)
+  local sum = lookahead - unclaimed
   for _, worker in ipairs(redis.call('ZRANGEBYSCORE', workers_key(), now, '+inf')) do
     local slots = redis.call('HGET', slots_key(), worker) or 0
     sum = sum + math.max(0, slots - (redis.call('HGET', busy_key(), worker) or 0))
   end
-  return sum
+  return sum, unclaimed
 end
 
 local function admit(run, index, limits)
@@ -37,7 +39,7 @@ local function admit(run, index, limits)
   redis.call('ZADD', leases_key(), now + claim_ms, id)
   local payload = cmsgpack.pack({run, tonumber(index), attempt, now})
   redis.call('SET', job_key(id), payload, 'EX', LIFE_S.job)
-  redis.call('ZADD', queue_key(), now, id)
+  redis.call('ZADD', queue_key(), now - CLOCK_SKEW_MS, id)
   return id
 end
 
@@ -63,10 +65,11 @@ local function advance(run, pass)
   return id
 end
 
-for _, run in ipairs(redis.call('ZRANGEBYSCORE', parked_key(), '-inf', now, 'LIMIT', 0, SCAN)) do
+for _, run in ipairs(redis.call('ZRANGEBYSCORE', parked_key(), '-inf', now, 'LIMIT', 0, WAKE)) do
   activate(run)
 end
-local free, ids, vain, kept = free_slots(), {}, 0, {}
+local free, unclaimed = free_slots()
+local ids, vain, kept = {}, 0, {}
 while free > 0 and #ids < batch and vain < SCAN do
   local run, pass = unpack(redis.call('ZRANGE', active_key(), 0, 0, 'WITHSCORES'))
   if not run then break end
@@ -79,4 +82,4 @@ while free > 0 and #ids < batch and vain < SCAN do
     vain = vain + 1
   end
 end
-return {free, unpack(ids)}
+return {free, unclaimed + #ids, unpack(ids)}

@@ -51,7 +51,8 @@ async def start(redis: Redis, run: str, what: RunPlan, *, weight: float = 1.0) -
 async def admit(
     redis: Redis, batch: int = 100, *, claim_ms: int = 10_000, park_ms: int = 0
 ) -> list[CallKey]:
-    return await admission.admit(redis, batch=batch, claim_ms=claim_ms, park_ms=park_ms)
+    answer = await admission.admit(redis, batch=batch, claim_ms=claim_ms, park_ms=park_ms)
+    return answer.calls
 
 
 async def slots(redis: Redis, count: int = 1000, worker: str = "w") -> None:

@@ -177,16 +177,16 @@ async def test_a_cursor_beyond_32_bits_names_its_index_exactly(redis: Redis) -> 
     assert [key.index for key in keys] == [99_999_999, 199_999_999, 299_999_999]
 
 
-async def test_a_thousand_blocked_runs_do_not_starve_one_that_may_go(redis: Redis) -> None:
-    """Blocked runs are parked; a free one behind 300 of them gets its calls within a few looks."""
+async def test_blocked_runs_do_not_starve_one_that_may_go(redis: Redis) -> None:
+    """A run behind 300 blocked ones, all looked at again all the time, gets its calls."""
     await slots(redis)
     await start(redis, "first", plan(1, agents=[agent(cap=1)]))
     await admit(redis)
     for number in range(300):
         await start(redis, f"blocked{number}", plan(5, agents=[agent(cap=1)]))
-    await start(redis, "free", plan(5, agents=[agent("x", "http://127.0.0.1:1/x")]))
-    got = [key for _ in range(6) for key in await admit(redis, park_ms=60_000)]
-    assert [key.run for key in got] == ["free"] * 5
+    await start(redis, "free", plan(50, agents=[agent("x", "http://127.0.0.1:1/x")]))
+    got = [key for _ in range(30) for key in await admit(redis, 5)]
+    assert [key.run for key in got] == ["free"] * 50
 
 
 async def test_a_run_whose_hash_is_gone_is_forgotten(redis: Redis) -> None:
