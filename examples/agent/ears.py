@@ -15,7 +15,7 @@ import numpy as np
 from aiortc import RTCRtpReceiver
 
 SILENCE_DBFS = -60.0
-ABOVE_FLOOR_DB = 8.0
+ABOVE_FLOOR_DB = 7.0
 """Speech stands out of the background by this much."""
 BELOW_PEAK_DB = 15.0
 """Once somebody speaks, sound this far below their loudest is background again."""
@@ -25,8 +25,8 @@ FLOOR_RISE_DB = 0.05
 """Per packet, so 2.5 dB a second: speech must not become its own background."""
 FLOOR_FALL = 0.3
 """Share of the way down per packet: a lull shows the background."""
-STARTED_AFTER = 12
-"""Packets of speech (240 ms) before somebody counts as speaking: a cough is not a word."""
+STARTED_AFTER = 13
+"""Packets of speech (260 ms) before somebody counts as speaking: a cough is not a word."""
 STOPPED_AFTER = 25
 """Packets of quiet (500 ms) before their turn counts as over: a breath is not an end."""
 
