@@ -12,8 +12,8 @@ from __future__ import annotations
 
 import asyncio
 import importlib.metadata
+import itertools
 import logging
-from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Any, Final, Literal
 
@@ -36,7 +36,8 @@ from aiortc.rtcrtpsender import RTCEncodedFrame
 
 from shared.agent import IceServer
 from shared.errors import FleetError, PhonebankError
-from worker.media.clock import now_ns
+from worker.transports.arrivals import Arrivals
+from worker.transports.outbox import Outbox
 from worker.transports.reception import Reception
 from worker.transports.transport import ReceivedPacket, TransportStatistics
 
@@ -48,12 +49,10 @@ _JITTER_BUFFER: Final = "_RTCRtpReceiver__jitter_buffer"
 _ROUND_TRIP: Final = "_RTCRtpSender__rtt"
 _NEXT_FRAME: Final = "_next_encoded_frame"
 _GATHER: Final = "get_component_candidates"
+_SOCKETS: Final = "_protocols"
+_STOP_DECODER: Final = "_RTCRtpReceiver__stop_decoder"
+_ICE: Final = "_connection"
 _LOOPBACK: Final = "127.0.0.1"
-_FRAME_SAMPLES: Final = 960
-_FRAME_NS: Final = 20_000_000
-_BEHIND_FRAMES: Final = 12
-"""Longer than the ticker ever catches up on: the frames between were skipped, not delayed."""
-_QUEUE_MAX: Final = 50
 _CLOSE_S: Final = 6.0
 """Longer than aioice's own limit for an unreachable STUN server."""
 _CLOSED: Final = "closed while connecting"
@@ -110,15 +109,15 @@ class Microphone:
 
     def __init__(self, sender: RTCRtpSender) -> None:
         self._sender = sender
-        self._queue: deque[tuple[int, bytes, int]] = deque()
-        self._waiting: asyncio.Future[None] | None = None
-        self._frame = 0
-        self._origin_ns: int | None = None
-        self.sent = 0
-        self.dropped = 0
+        self._outbox = Outbox()
         # aiortc asks for each frame here. Answering with RTCEncodedFrame itself spares the encoder,
         # the executor and the packet object, and lets the level into the header (RFC 6464).
         setattr(sender, _NEXT_FRAME, self._next_frame)
+
+    @property
+    def sent(self) -> int:
+        """Packets that aiortc took."""
+        return self._outbox.sent
 
     @property
     def round_trip_ms(self) -> float | None:
@@ -127,43 +126,30 @@ class Microphone:
         return None if round_trip_s is None else float(round_trip_s) * 1000
 
     def send(self, payload: bytes, level_dbov: int) -> None:
-        """Hand one packet to the sending task, which wakes in this turn of the loop.
-
-        RTP time is the frame's position; frames that the ticker skipped leave a gap in it.
-        """
-        now = now_ns()
-        if self._origin_ns is None:
-            self._origin_ns = now
-        behind = (now - self._origin_ns) // _FRAME_NS - self._frame
-        if behind > _BEHIND_FRAMES:
-            self._frame += behind
-        if len(self._queue) >= _QUEUE_MAX:
-            self._queue.popleft()
-            self.dropped += 1
-        self._queue.append((self._frame * _FRAME_SAMPLES, payload, level_dbov))
-        self._frame += 1
-        if self._waiting is not None and not self._waiting.done():
-            self._waiting.set_result(None)
+        """Send one packet; see `Outbox.put`."""
+        self._outbox.put(payload, level_dbov)
 
     async def _next_frame(self, _codec: object) -> RTCEncodedFrame:
-        while not self._queue:
-            self._waiting = asyncio.get_running_loop().create_future()
-            await self._waiting
-        timestamp, payload, level_dbov = self._queue.popleft()
-        self.sent += 1
-        return RTCEncodedFrame([payload], timestamp, -level_dbov)
+        packet = await self._outbox.take()
+        return RTCEncodedFrame([packet.payload], packet.timestamp, -packet.level_dbov)
 
 
 class _Tap:
     """Takes the place of aiortc's jitter buffer and passes each packet on as it arrives."""
 
-    def __init__(self, reception: Reception, hear: Callable[[ReceivedPacket], None]) -> None:
+    def __init__(
+        self, arrivals: Arrivals, reception: Reception, hear: Callable[[ReceivedPacket], None]
+    ) -> None:
+        self._arrivals = arrivals
         self._reception = reception
         self._hear = hear
+        self._last_ns = 0
 
     def add(self, packet: Any) -> tuple[bool, None]:
         """What the receiver calls for every RTP packet; asks for no key frame, yields no frame."""
-        arrived_ns = now_ns()
+        arrived_ns = self._arrivals.take(packet.ssrc, packet.sequence_number)
+        # Packets come in the order of the socket; a stepped wall clock must not say otherwise.
+        arrived_ns = self._last_ns = max(arrived_ns, self._last_ns)
         self._reception.add(packet.ssrc, packet.sequence_number, packet.timestamp, arrived_ns)
         if packet._data:  # noqa: SLF001 - empty: padding alone
             self._hear(
@@ -203,6 +189,7 @@ class Peer:
         self._offered = asyncio.Event()
         self._closing = False
         self._closed = asyncio.Event()
+        self._arrivals = Arrivals()
         self._reception = Reception()
         self._microphones: list[Microphone] = []
         self._has_channels = False
@@ -219,7 +206,7 @@ class Peer:
         transceiver: RTCRtpTransceiver = self._connection.addTransceiver(_SilentTrack(), "sendrecv")
         capabilities = RTCRtpSender.getCapabilities("audio").codecs
         transceiver.setCodecPreferences([c for c in capabilities if c.mimeType == "audio/opus"])
-        setattr(transceiver.receiver, _JITTER_BUFFER, _Tap(self._reception, hear))
+        setattr(transceiver.receiver, _JITTER_BUFFER, _Tap(self._arrivals, self._reception, hear))
         self._choose_addresses(transceiver)
         microphone = Microphone(transceiver.sender)
         self._microphones.append(microphone)
@@ -253,6 +240,9 @@ class Peer:
     async def _offer(self) -> str:
         try:
             await self._connection.setLocalDescription(await self._connection.createOffer())
+            ice = {_ice_of(transceiver) for transceiver in self._connection.getTransceivers()}
+            for protocol in itertools.chain(*(getattr(each, _SOCKETS) for each in ice)):
+                self._arrivals.watch(protocol)
             return str(self._connection.localDescription.sdp)
         finally:
             self._offered.set()
@@ -269,6 +259,9 @@ class Peer:
     async def connected(self) -> None:
         """Wait until media can flow (ICE and DTLS done); raises `PeerError` if that fails."""
         await asyncio.shield(self._connected)
+        for receiver in self._connection.getReceivers():
+            # The tap leaves nothing to decode: no idle thread for each call.
+            getattr(receiver, _STOP_DECODER)()
 
     def progress(self) -> str:
         """How far connecting came, for people."""
@@ -338,7 +331,7 @@ class Peer:
         if self._gathering == "host":
             return
         only = self._gathering == "loopback"
-        ice = transceiver.sender.transport.transport._connection  # noqa: SLF001
+        ice = _ice_of(transceiver)
         gather = getattr(ice, _GATHER)
 
         async def gather_on(component: int, addresses: list[str], timeout: int = 5) -> Any:
@@ -346,6 +339,11 @@ class Peer:
             return await gather(component, chosen, timeout)
 
         setattr(ice, _GATHER, gather_on)
+
+
+def _ice_of(transceiver: RTCRtpTransceiver) -> Any:
+    """aioice's connection under a transceiver."""
+    return getattr(transceiver.sender.transport.transport, _ICE)
 
 
 def is_usable(server: IceServer) -> bool:
@@ -368,12 +366,14 @@ def check_aiortc() -> None:
     missing = [] if version.startswith(_AIORTC) else [f"aiortc {_AIORTC}x (found {version})"]
     connection = RTCPeerConnection(RTCConfiguration(iceServers=[]))
     transceiver = connection.addTransceiver("audio")
-    ice = getattr(transceiver.sender.transport.transport, "_connection", None)
+    ice = getattr(transceiver.sender.transport.transport, _ICE, None)
     places: list[tuple[object, str]] = [
         (transceiver.receiver, _JITTER_BUFFER),
         (transceiver.sender, _ROUND_TRIP),
         (transceiver.sender, _NEXT_FRAME),
+        (transceiver.receiver, _STOP_DECODER),
         (ice, _GATHER),
+        (ice, _SOCKETS),
         (rtcsctptransport, "USERDATA_MAX_LENGTH"),
     ]
     missing += [name for place, name in places if not hasattr(place, name)]

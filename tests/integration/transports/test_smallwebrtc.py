@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import threading
+import time
 from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
 from aiohttp import web
+from aiortc.rtp import is_rtcp
 
 from shared.agent import IceServer, SmallWebRTC
 from shared.call import EndedReason, Step
@@ -17,6 +20,7 @@ from shared.http import Http
 from tests.conftest import eventually
 from tests.contracts.transports import QUIET_DBOV, SILENCE, HeardLine, talk
 from tests.integration.transports.pipecat_peer import PipecatPeer
+from worker.media.clock import now_ns
 from worker.transports.smallwebrtc.transport import SmallWebRTCTransport
 
 
@@ -333,3 +337,62 @@ async def test_calls_at_the_same_time_hear_their_own_agent(peer: PipecatPeer, ht
         assert [packet.payload for packet in line.packets] == [SILENCE + m for m in mark]
     await asyncio.gather(*(transport.close() for transport in transports))
     assert len({transport.join_keys()["pc_id"] for transport in transports}) == 2
+
+
+async def test_a_busy_loop_does_not_move_arrivals(peer: PipecatPeer, http: Http) -> None:
+    """Packets are dated where they passed the socket, not when the loop got round to them."""
+    line, transport = HeardLine(), call(http, offer_url=f"{peer.url}/api/offer")
+    await transport.connect(line)
+    await talk(transport, 2)
+    await eventually(lambda: len(line.packets) == 2, "the echo works")
+    # The echo leaves in one turn of the loop and is read in a later one: block it in between.
+    sent_ns: list[int] = []
+    send_rtp = peer.bots[0].connection.getSenders()[0].transport._send_rtp
+
+    async def send_then_block(data: bytes) -> None:
+        await send_rtp(data)
+        if len(data) < 60 and not is_rtcp(data) and not sent_ns:
+            sent_ns.append(now_ns())
+            blocked_until_s = time.monotonic() + 0.1
+            while time.monotonic() < blocked_until_s:
+                pass
+
+    peer.bots[0].connection.getSenders()[0].transport._send_rtp = send_then_block  # type: ignore[method-assign]
+    peer.bots[0].echo.queue.put_nowait(SILENCE)
+    await eventually(lambda: len(line.packets) == 3, "one more packet is heard")
+    assert abs(line.packets[2].arrived_ns - sent_ns[0]) < 50_000_000
+    await transport.close()
+
+
+async def test_a_call_keeps_no_thread(peer: PipecatPeer, http: Http) -> None:
+    """aiortc's decoder has nothing to decode on our side; the peer's own threads are its own."""
+    before = threading.active_count()
+    transports = [call(http, offer_url=f"{peer.url}/api/offer") for _ in range(3)]
+    for transport in transports:
+        await transport.connect(HeardLine())
+    await eventually(lambda: len(peer.bots) == 3, "three bots answer")
+
+    def decoders() -> int:
+        return sum("decoder" in thread.name for thread in threading.enumerate())
+
+    assert decoders() <= 3  # the bots', none of ours
+    for transport in transports:
+        await transport.close()
+    assert threading.active_count() <= before + 4
+
+
+async def test_round_trip_time_is_measured(peer: PipecatPeer, http: Http) -> None:
+    """Within the first reports of both sides."""
+    transport = call(http, offer_url=f"{peer.url}/api/offer")
+    await transport.connect(HeardLine())
+    await talk(transport, 10)
+
+    def measured() -> bool:
+        transport.send(SILENCE, QUIET_DBOV)
+        return transport.statistics().round_trip_ms is not None
+
+    await eventually(measured, "a round trip is measured")
+    await transport.close()
+    round_trip_ms = transport.statistics().round_trip_ms
+    assert round_trip_ms is not None
+    assert 0 <= round_trip_ms < 1000
