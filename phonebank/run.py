@@ -15,8 +15,9 @@ import click
 import msgspec
 
 from phonebank.exit_codes import ExitCode, of_run
-from phonebank.fleet import EmbeddedFleet, FleetOrder, embedded_fleet
+from phonebank.fleet import EmbeddedFleet, FleetOrder, embedded_fleet, first_error
 from phonebank.interrupt import Interrupt, Interrupted, run_interruptible, show_cursor
+from phonebank.last_failed import LastFailed, NothingFailedError
 from phonebank.options import fleet_options, option, settings_from
 from phonebank.plan_file import Changes, ReadyPlan, ready_plan
 from phonebank.progress import Progress, RunView
@@ -29,13 +30,11 @@ from phonebank.results import (
     fetch,
     local_folder,
     make_folder,
-    newest_run,
     read_rows,
     read_run,
 )
-from phonebank.selection import Selection, selection_from, selection_of_failed
-from shared.errors import CommandError, FleetError
-from shared.plan import RunPlan
+from phonebank.selection import selection_from
+from shared.errors import FleetError
 from shared.settings import Settings
 from shared.state.runs import RunStatus
 
@@ -93,7 +92,7 @@ def run(  # noqa: PLR0913 - click hands over one argument per option
     """
     settings = settings_from(redis_url=redis_url, storage_url=storage_url, data_dir=data_dir)
     report = Report(as_json=as_json, junit=junit)
-    failed = _failed_in(out) if last_failed else None
+    failed = LastFailed(out or RUNS_FOLDER) if last_failed else None
     changes = Changes(set_words=set_words, only=selection_from(only), failed=failed)
     try:
         ready = ready_plan(plan, changes)
@@ -142,20 +141,19 @@ async def _follow_or_cancel(
     there: Reach, run: str, watcher: Watcher, report: Report, interrupt: Interrupt
 ) -> None:
     """Follow the run to its end; when the user wants out, cancel it and follow a little longer."""
-    following = asyncio.create_task(follow(there, run, watcher), name="follow")
-    wishing = asyncio.create_task(interrupt.wished.wait(), name="wish")
     try:
-        await asyncio.wait({following, wishing}, return_when=asyncio.FIRST_COMPLETED)
-        if not following.done():
-            report.say("cancelling the run; Ctrl-C again ends at once")
-            await cancel(there, run)
-            await asyncio.wait({following}, timeout=CANCEL_DEADLINE_S)
-        if following.done():
-            await following
-    finally:
-        following.cancel()
-        wishing.cancel()
-        await asyncio.gather(following, wishing, return_exceptions=True)
+        async with asyncio.TaskGroup() as group:
+            following = group.create_task(follow(there, run, watcher), name="follow")
+            wishing = group.create_task(interrupt.wished.wait(), name="wish")
+            await asyncio.wait({following, wishing}, return_when=asyncio.FIRST_COMPLETED)
+            if not following.done():
+                report.say("cancelling the run; Ctrl-C again ends at once")
+                await cancel(there, run)
+                await asyncio.wait({following}, timeout=CANCEL_DEADLINE_S)
+            following.cancel()
+            wishing.cancel()
+    except BaseExceptionGroup as errors:
+        raise first_error(errors) from None
 
 
 @contextlib.asynccontextmanager
@@ -222,30 +220,3 @@ def _view_of(name: str, status: RunStatus, interrupt: Interrupt) -> RunView:
         void=status.void,
         note=note,
     )
-
-
-class NothingFailedError(CommandError):
-    """`--last-failed` found that every call had passed."""
-
-
-class _FailedIn:
-    """The part of a plan that did not pass in the newest results under a folder."""
-
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
-
-    def __call__(self, plan: RunPlan) -> Selection:
-        newest = newest_run(self._folder, plan.name)
-        if newest is None:
-            raise CommandError(
-                f"--last-failed: no results of the plan {plan.name} in {self._folder}"
-            )
-        folder, result = newest
-        selection = selection_of_failed(read_rows(folder), plan, result.counts.planned)
-        if not selection.names:
-            raise NothingFailedError(f"every call passed in {folder}; nothing to run again")
-        return selection
-
-
-def _failed_in(out: Path | None) -> _FailedIn:
-    return _FailedIn(out or RUNS_FOLDER)

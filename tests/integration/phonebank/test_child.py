@@ -15,7 +15,7 @@ from phonebank.child import Child, ParentPipe, Program
 from shared.errors import FleetError
 from tests.conftest import eventually
 
-PATIENT = "import time, sys; print('ready', flush=True); time.sleep(60)"
+PATIENT = "import signal; print('ready', flush=True); signal.pause()"
 
 
 @pytest.fixture
