@@ -27,7 +27,7 @@ MAX_ON_DBFS = -30.0
 """No floor makes speech at an ordinary level inaudible."""
 LOWEST_FLOOR_DBFS = -80.0
 FLOOR_FALL = 0.3
-FLOOR_RISE_DB_PER_S = 2.0
+FLOOR_RISE_DB_PER_S = 5.0
 LOOKAHEAD_NS = int(LOOKAHEAD_MS * 1e6)
 _BLOCK_S = 0.02
 

@@ -22,9 +22,10 @@ Wide = npt.NDArray[np.floating]
 LOOP_S = 8
 LOOP_SAMPLES = LOOP_S * RATE_HZ
 _SEED = 20_261_120
-_LOWEST_HZ = 20.0
-_HIGHEST_HZ = 16_000.0
-_HUM_HZ = 50
+_LOWEST_HZ = 120.0
+_HIGHEST_HZ = 11_000.0
+"""Opus' speech mode filters out what lies lower or higher, and some of the level with it."""
+_HUM_HZ = 100
 _CROWD = (
     ("en-us", 1.0, "I told her we would be there around eight, but you know how the traffic is."),
     ("en-us+f3", 1.15, "Did you see what they wrote about it? I could not believe my own eyes."),
@@ -49,7 +50,7 @@ def _unit(sound: Wide) -> Pcm:
 
 
 def _shaped(seed: int, gain_of_hz: Callable[[Wide], Wide]) -> Wide:
-    """Periodic Gaussian noise whose amplitude spectrum is `gain_of_hz`, 20 Hz to 16 kHz."""
+    """Periodic Gaussian noise whose amplitude spectrum is `gain_of_hz`, 120 Hz to 11 kHz."""
     generator = np.random.Generator(np.random.PCG64(_SEED + seed))
     spectrum = np.fft.rfft(generator.standard_normal(LOOP_SAMPLES))
     hz = np.fft.rfftfreq(LOOP_SAMPLES, 1 / RATE_HZ)
@@ -73,12 +74,9 @@ def _brown() -> Wide:
 
 
 def _hum() -> Wide:
-    """Mains hum, its odd harmonics strongest, over a little hiss."""
+    """Hum of a transformer on 50 Hz mains, over a little hiss."""
     seconds = np.arange(LOOP_SAMPLES) / RATE_HZ
-    tones = sum(
-        np.sin(2 * np.pi * _HUM_HZ * order * seconds) / (order if order % 2 else 3 * order)
-        for order in range(1, 11)
-    )
+    tones = sum(np.sin(2 * np.pi * _HUM_HZ * order * seconds) / order for order in range(1, 7))
     return _unit(np.asarray(tones)) + 0.02 * _unit(_pink())
 
 
@@ -89,7 +87,7 @@ def _street() -> Wide:
     tyres = _unit(_shaped(5, lambda hz: np.exp(-np.square(np.log2(hz / 900.0)))))
     passing = sum(
         strength * np.exp(-np.square(_wrapped(phase - at) / width))
-        for at, width, strength in ((1.6, 0.45, 1.0), (4.4, 0.7, 0.6))
+        for at, width, strength in ((1.6, 0.45, 2.4), (4.4, 0.7, 1.4))
     )
     street: Wide = rumble + tyres * passing
     return street

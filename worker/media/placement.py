@@ -7,9 +7,9 @@ burst into the middle of a word. The rule:
 
 1. The first packet begins at its arrival; the ones after it follow RTP time.
 2. An audible onset after a pause is anchored anew, on its own arrival. A pause is 200 ms or more
-   without audible sound, of which the last 200 ms took their time on the wire: a pause inside a burst
-   is none, nor is a stall in the middle of a word. An anchor may move back (to undo the lag that a
-   stall left), but 200 ms of the pause stay.
+   without audible sound, of which the last 200 ms took their time on the wire: neither a pause
+   inside a burst nor a stall in the middle of a word is one. An anchor may move back (to undo the
+   lag that a stall left), but 200 ms of the pause stay.
 3. A packet more than 500 ms later than predicted, and one whose timestamp jumps in a way that its
    arrival contradicts, are anchored on their arrival.
 4. Nothing begins before the end of what was audible; between onsets packets follow RTP time alone:

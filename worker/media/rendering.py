@@ -21,6 +21,7 @@ from worker.media.opus import (
     LOOKAHEAD_MS,
     LOOKAHEAD_SAMPLES,
     RATE_HZ,
+    MonoDecoder,
     OpusError,
     encode_packets,
     read_sound,
@@ -31,6 +32,10 @@ from worker.speech.voices import VoiceError, Voices
 SILENCE_DBFS = -80.0
 """A bed without noise is as quiet as a good line, and not digitally dead."""
 SILENCE_FRAMES = 50
+LOOPS_KEPT = 12
+OWN_LOOP_S = 30
+_CODED_DBFS = -38.0
+"""Where noise usually lies: 15 dB under speech of -23 dBFS."""
 
 
 class RenderingError(Exception):
@@ -81,14 +86,16 @@ class Renderer:
             pcm = read_sound(_file(assets, request.asset))
             return pcm if request.as_recorded else levelled(pcm, RATE_HZ, request.level_dbfs)
         spoken = self._voices.speak(request.text, request.voice, request.speed, request.pitch)
-        if not len(spoken.pcm):
+        if not spoken.pcm.any():
             raise RenderingError("the voice made no sound of these words")
         pcm = soxr.resample(spoken.pcm, spoken.rate_hz, RATE_HZ)
         return levelled(pcm, RATE_HZ, request.level_dbfs)
 
     def _bed(self, request: Bed, assets: Mapping[str, Path]) -> Clip:
         if request.noise is None:
-            loop = at_snr(self._loop("pink"), SILENCE_DBFS, 0.0)[: SILENCE_FRAMES * FRAME_SAMPLES]
+            loop = at_snr(noise_loop("pink", self._voices), SILENCE_DBFS, 0.0)[
+                : SILENCE_FRAMES * FRAME_SAMPLES
+            ]
         else:
             loop = self._noise(request.noise, request.level_dbfs, assets)
         loop = limited(loop[: len(loop) // FRAME_SAMPLES * FRAME_SAMPLES])
@@ -98,18 +105,27 @@ class Renderer:
         return Clip(request.hash, packets, packet_levels(loop, RATE_HZ))
 
     def _noise(self, noise: Noise, speech_dbfs: float, assets: Mapping[str, Path]) -> Pcm:
-        loop = self._loop(noise.kind) if noise.kind else _own_loop(noise, assets)
-        return at_snr(loop, speech_dbfs, noise.snr_db)
+        name = noise.kind or noise.clip or ""
+        if name not in self._loops:
+            raw = noise_loop(name, self._voices) if noise.kind else _own_loop(name, assets)
+            while len(self._loops) >= LOOPS_KEPT:
+                del self._loops[next(iter(self._loops))]
+            self._loops[name] = _as_loud_once_coded(raw)
+        return at_snr(self._loops[name], speech_dbfs, noise.snr_db)
 
-    def _loop(self, kind: str) -> Pcm:
-        if kind not in self._loops:
-            self._loops[kind] = noise_loop(kind, self._voices)
-        return self._loops[kind]
+
+def _as_loud_once_coded(loop: Pcm) -> Pcm:
+    """The loop raised by what Opus takes away: its speech mode thins out noise by up to 5 dB."""
+    quiet = at_snr(loop, _CODED_DBFS, 0.0)
+    decoder = MonoDecoder()
+    heard = np.concatenate([decoder.decode(packet) for packet in encode_packets(quiet)])
+    rms = float(np.sqrt(np.square(heard / 32768.0).mean()))
+    return (loop * (10 ** (_CODED_DBFS / 20) / rms)).astype(np.float32)
 
 
-def _own_loop(noise: Noise, assets: Mapping[str, Path]) -> Pcm:
-    """A user's noise as a loop: whole, if it is at least 1 s, else repeated to fill 8 s."""
-    pcm = read_sound(_file(assets, noise.clip or ""))
+def _own_loop(name: str, assets: Mapping[str, Path]) -> Pcm:
+    """A user's noise as a loop: its first 30 s; under 1 s it is repeated to fill 8 s."""
+    pcm = read_sound(_file(assets, name))[: OWN_LOOP_S * RATE_HZ]
     rms = float(np.sqrt(np.square(pcm, dtype=np.float64).mean()))
     if rms <= 0.0:
         raise RenderingError("the noise file holds only silence")
