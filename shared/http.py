@@ -12,6 +12,7 @@ import asyncio
 import ipaddress
 import re
 import socket
+import ssl
 from collections.abc import Iterable, Mapping
 from typing import Any, ClassVar, Self
 
@@ -48,7 +49,7 @@ class AddressRefusedError(HttpError):
 
 
 class UnreachableError(HttpError):
-    """The name did not resolve, or nothing accepted the connection."""
+    """The name did not resolve, nothing accepted the connection, or TLS failed."""
 
     reason = "http_unreachable"
     retryable: ClassVar[bool] = True
@@ -150,7 +151,8 @@ class Http:
         except TimeoutError as error:
             raise TimedOutError(f"no whole answer within {timeout_s:g} s") from error
         except httpx.ConnectError as error:
-            raise UnreachableError(f"nothing answered at {_place(target)}") from error
+            what = _tls_failure(error) or "nothing answered"
+            raise UnreachableError(f"{what} at {_place(target)}") from error
         except httpx.LocalProtocolError:
             # No cause: its text quotes header values.
             raise RequestInvalidError("the request breaks the rules of HTTP") from None
@@ -205,6 +207,18 @@ async def _read(answer: httpx.Response, max_bytes: int) -> HttpAnswer:
         if len(body) > max_bytes:
             raise AnswerBrokenError(f"the answer is longer than {max_bytes} bytes")
     return HttpAnswer(answer.status_code, bytes(body))
+
+
+def _tls_failure(error: BaseException) -> str | None:
+    """What OpenSSL said, where a connection failed because of TLS."""
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, ssl.SSLCertVerificationError):
+            return f"TLS: {cause.verify_message}"
+        if isinstance(cause, ssl.SSLError):
+            return f"TLS: {cause.reason or 'handshake failed'}"
+        cause = cause.__cause__ or cause.__context__
+    return None
 
 
 def _parsed(url: str) -> httpx.URL:

@@ -53,8 +53,7 @@ _SOCKETS: Final = "_protocols"
 _STOP_DECODER: Final = "_RTCRtpReceiver__stop_decoder"
 _ICE: Final = "_connection"
 _LOOPBACK: Final = "127.0.0.1"
-_CLOSE_S: Final = 6.0
-"""Longer than aioice's own limit for an unreachable STUN server."""
+_CLOSE_S: Final = 5.0
 _CLOSED: Final = "closed while connecting"
 
 # Larger SCTP chunks stall silently on paths with an MTU of 1280 (VPN, IPv6); Pipecat does the same.
@@ -295,18 +294,20 @@ class Peer:
             raise
 
     async def _close(self) -> None:
+        if not self._connected.done():
+            self._connected.set_exception(PeerError(_CLOSED))
+            self._connected.exception()  # seen, also if nobody waits
         try:
-            if not self._connected.done():
-                self._connected.set_exception(PeerError(_CLOSED))
-                self._connected.exception()  # seen, also if nobody waits
-            async with asyncio.timeout(_CLOSE_S):
-                if self._offering:
-                    # aioice loses sight of sockets that it opens while it is closed.
-                    await self._offered.wait()
+            if self._offering:
+                # aioice loses sight of sockets that it opens while it is closed; gathering ends by
+                # itself, after five seconds at most.
+                await self._offered.wait()
             async with asyncio.timeout(_CLOSE_S):
                 await self._connection.close()
         except TimeoutError:
             log.warning("peer_close_timed_out")
+        except Exception:  # noqa: BLE001 - the end of a call: hanging up must never fail it
+            log.warning("peer_close_failed", exc_info=True)
         finally:
             self._closed.set()
 
