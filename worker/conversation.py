@@ -27,8 +27,10 @@ from worker.transports.transport import ReceivedPacket, Transport
 
 REPORTS_KEPT = 2000
 REPORT_CHARS = 4000
-PAUSE_NS = 1_000_000_000
-"""A gap this long that ended shows an agent that sends nothing while it is silent."""
+GAP_NS = 100_000_000
+STREAM_NS = 1_000_000_000
+"""Silence sent for this long without a gap shows an agent that streams silence too. Others send
+nothing between utterances (Pipecat without auto-silence, DTX), so for them a gap is no loss."""
 
 log = structlog.get_logger()
 
@@ -66,8 +68,9 @@ class Conversation:
         self._ending: Ending | None = None
         self._reports: list[Reported] = []
         self._reports_dropped = 0
-        self._last_packet_ns: int | None = None
-        self._sends_pauses = False
+        self._last_packet_ns = 0
+        self._silent_since_ns = 0
+        self._streams_silence = False
         self.lateness_ms = array("f")
         self._next_frame = 0
         self.frames_planned = 0
@@ -143,10 +146,7 @@ class Conversation:
 
     def heard(self, packet: ReceivedPacket) -> None:
         """An audio packet of the agent arrived."""
-        last_ns = self._last_packet_ns
-        if last_ns is not None and packet.arrived_ns - last_ns > PAUSE_NS:
-            self._sends_pauses = True
-        self._last_packet_ns = packet.arrived_ns
+        self._notice_stream(packet.arrived_ns)
         if self.has_ended:
             return
         try:
@@ -205,13 +205,20 @@ class Conversation:
             self._steps.begin(Step.CONVERSATION)
         if now - self.connected_ns > self._limits.call_s * 1e9:
             self.hang_up(EndedReason.CALL_TIME_LIMIT, f"after {self._limits.call_s:g} s")
-        last_ns = self._last_packet_ns
-        gap_ns = self._limits.media_gap_s * 1e9
-        if last_ns is not None and not self._sends_pauses and now - last_ns > gap_ns:
+        gap_ns = now - self._last_packet_ns
+        if self._streams_silence and gap_ns > self._limits.media_gap_s * 1e9:
             self.hang_up(
                 EndedReason.AGENT_MEDIA_LOST,
                 f"no audio packet for {self._limits.media_gap_s:g} s, after an unbroken stream",
             )
+
+    def _notice_stream(self, arrived_ns: int) -> None:
+        gap_ns = arrived_ns - self._last_packet_ns
+        self._last_packet_ns = arrived_ns
+        if gap_ns > GAP_NS or self._caller.agent_is_audible:
+            self._silent_since_ns = arrived_ns
+        elif arrived_ns - self._silent_since_ns > STREAM_NS:
+            self._streams_silence = True
 
     def _look_for_end(self) -> None:
         hung_up = self._caller.ended

@@ -71,6 +71,11 @@ class Caller:
         return self._turns.has_heard_agent
 
     @property
+    def agent_is_audible(self) -> bool:
+        """The live detector hears the agent now."""
+        return self._listener.speaking
+
+    @property
     def corrupt_packets(self) -> int:
         """Packets of the agent that no decoder understood."""
         return self._listener.corrupt
