@@ -306,7 +306,7 @@ class Peer:
                 await self._connection.close()
         except TimeoutError:
             log.warning("peer_close_timed_out")
-        except Exception:  # noqa: BLE001 - the end of a call: hanging up must never fail it
+        except Exception:  # the boundary of a call: hanging up must never fail it
             log.warning("peer_close_failed", exc_info=True)
         finally:
             self._closed.set()
