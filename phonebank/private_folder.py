@@ -18,6 +18,8 @@ from typing import IO
 
 import msgspec
 
+from shared.errors import FleetError
+
 LONGEST_SOCKET_PATH = 100
 """Bytes; the kernel's limit is 107 on Linux and 103 on macOS."""
 SOCKET_NAME = "valkey.sock"
@@ -35,7 +37,10 @@ class PrivateFolder(msgspec.Struct, frozen=True):
 
 @contextlib.contextmanager
 def private_folder(data_dir: Path) -> Iterator[PrivateFolder]:
-    """A folder for the time of the block; folders of dead owners are swept on the way in."""
+    """A folder for the time of the block; folders of dead owners are swept on the way in.
+
+    When the fleet failed, the folder with its logs stays until the next fleet sweeps it.
+    """
     home = data_dir / "embedded"
     home.mkdir(mode=0o700, parents=True, exist_ok=True)
     with _locked(home / ".home-lock"):  # nobody sweeps a folder between its making and its lock
@@ -43,10 +48,15 @@ def private_folder(data_dir: Path) -> Iterator[PrivateFolder]:
         path = Path(tempfile.mkdtemp(prefix=f"{os.getpid()}-", dir=home))
         lock = (path / LOCK_NAME).open("w")
         fcntl.flock(lock, fcntl.LOCK_EX)
+    keep = False
     try:
         yield PrivateFolder(path, _socket_for(path))
+    except FleetError:
+        keep = True
+        raise
     finally:
-        _remove(path)
+        if not keep:
+            _remove(path)
         lock.close()
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import os
 import signal
@@ -15,6 +16,7 @@ from phonebank.child import ParentPipe, Program
 from phonebank.fleet import EmbeddedFleet, FleetOrder, split_cores
 from phonebank.private_folder import LONGEST_SOCKET_PATH, private_folder
 from phonebank.valkey import valkey_command, wait_until_it_answers
+from shared.errors import FleetError
 from shared.state.redis import ask, connect
 from tests.conftest import eventually
 
@@ -109,6 +111,26 @@ def test_a_long_path_gets_a_short_socket_that_is_removed_too(tmp_path: Path) -> 
         assert len(os.fsencode(folder.socket)) < LONGEST_SOCKET_PATH
         assert folder.socket.parent.exists()
     assert not folder.socket.parent.exists()
+
+
+async def test_the_logs_of_a_fleet_that_failed_stay_until_the_next_one(tmp_path: Path) -> None:
+    """The error names a file that can be read."""
+
+    async def fail() -> None:
+        order = FleetOrder(data_dir=tmp_path, storage_url="memory://", environ=os.environ)
+        program = Program(name="thing", command=["false"], environ={}, max_restarts=0)
+        with private_folder(tmp_path) as folder, ParentPipe() as pipe:
+            fleet = EmbeddedFleet(order, folder, pipe)
+            async with fleet.supervised():
+                await fleet.start(program)
+                await asyncio.Event().wait()
+
+    with pytest.raises(FleetError, match="thing ended"):
+        await fail()
+    (kept,) = (tmp_path / "embedded").glob("[0-9]*")
+    assert (kept / "thing.log").exists()
+    with private_folder(tmp_path):
+        assert not kept.exists()
 
 
 def test_the_media_process_has_a_core_of_its_own_where_there_are_two() -> None:
