@@ -52,7 +52,7 @@ class Listener:
         self._onsets: deque[int | None] = deque(maxlen=3)
         self._inside = False
         self._speaking = False
-        self._audible_ns = 0
+        self._last_loud: tuple[int, Samples] = (0, np.zeros(0, np.int16))
         self._heard_until_ns = 0
         self._due: deque[Edge] = deque()
 
@@ -68,13 +68,15 @@ class Listener:
         except OpusError:
             self.corrupt += 1
             return self._next_due(packet.arrived_ns)
-        begin_ns = self._placement.place(
-            packet, len(samples), audible=_level_dbfs(samples) > AUDIBLE_DBFS
-        )
+        level_dbfs = _level_dbfs(samples)
+        audible = level_dbfs > AUDIBLE_DBFS
+        begin_ns = self._placement.place(packet, len(samples), audible=audible)
         if begin_ns is not None:
             for at in range(0, len(samples), FRAME_SAMPLES):
                 block = samples[at : at + FRAME_SAMPLES]
-                self._take(block, begin_ns + samples_ns(at) - LOOKAHEAD_NS)
+                if len(block) < len(samples):
+                    level_dbfs = _level_dbfs(block)
+                self._take(block, level_dbfs, begin_ns + samples_ns(at) - LOOKAHEAD_NS)
             self._heard_until_ns = max(packet.arrived_ns, self._placement.end_ns)
         return self._next_due(packet.arrived_ns)
 
@@ -84,15 +86,14 @@ class Listener:
             self._stop()
         return self._next_due(now_ns)
 
-    def _take(self, block: Samples, begin_ns: int) -> None:
-        level_dbfs = _level_dbfs(block)
+    def _take(self, block: Samples, level_dbfs: float, begin_ns: int) -> None:
         on_dbfs = min(MAX_ON_DBFS, max(AUDIBLE_DBFS, self._floor_dbfs + ABOVE_FLOOR_DB))
         self._follow_floor(level_dbfs)
         end_ns = begin_ns + samples_ns(len(block))
         if self._inside:
             if level_dbfs > on_dbfs - HYSTERESIS_DB:
-                self._audible_ns = begin_ns + _last_audible_ns(block)
-            elif end_ns - self._audible_ns >= SILENCE_NS:
+                self._last_loud = (begin_ns, block)
+            elif end_ns - self._last_audible_ns() >= SILENCE_NS:
                 self._stop()
             return
         self._onsets.append(begin_ns + _first_audible_ns(block) if level_dbfs > on_dbfs else None)
@@ -100,7 +101,7 @@ class Listener:
         if len(loud) >= 2:
             self._inside = True
             self._onsets.clear()
-            self._audible_ns = begin_ns + _last_audible_ns(block)
+            self._last_loud = (begin_ns, block)
             self._due.append(Edge("started", loud[0]))
 
     def _follow_floor(self, level_dbfs: float) -> None:
@@ -112,7 +113,11 @@ class Listener:
 
     def _stop(self) -> None:
         self._inside = False
-        self._due.append(Edge("stopped", self._audible_ns))
+        self._due.append(Edge("stopped", self._last_audible_ns()))
+
+    def _last_audible_ns(self) -> int:
+        begin_ns, block = self._last_loud
+        return begin_ns + int(_edges_ms(block)[1] * 1e6)
 
     def _next_due(self, now_ns: int) -> Edge | None:
         if not self._due or self._due[0].at_ns > now_ns:
@@ -137,7 +142,3 @@ def _edges_ms(block: Samples) -> tuple[float, float]:
 
 def _first_audible_ns(block: Samples) -> int:
     return int(_edges_ms(block)[0] * 1e6)
-
-
-def _last_audible_ns(block: Samples) -> int:
-    return int(_edges_ms(block)[1] * 1e6)

@@ -19,7 +19,7 @@ from worker.speech.voices import Voices
 
 Wide = npt.NDArray[np.floating]
 
-LOOP_S = 8
+LOOP_S = 5
 LOOP_SAMPLES = LOOP_S * RATE_HZ
 _SEED = 20_261_120
 _LOWEST_HZ = 120.0
@@ -38,7 +38,7 @@ _CROWD = (
 
 
 def noise_loop(kind: str, voices: Voices) -> Pcm:
-    """8 s of `kind` (`shared.persona.NOISE_KINDS`) at 48 kHz, RMS 1.0; raises VoiceError."""
+    """5 s of `kind` (`shared.persona.NOISE_KINDS`) at 48 kHz, RMS 1.0; raises VoiceError."""
     if kind == "crowd":
         return _unit(_crowd(voices))
     return _unit(_MAKERS[kind]())

@@ -124,7 +124,7 @@ def _as_loud_once_coded(loop: Pcm) -> Pcm:
 
 
 def _own_loop(name: str, assets: Mapping[str, Path]) -> Pcm:
-    """A user's noise as a loop: its first 30 s; under 1 s it is repeated to fill 8 s."""
+    """A user's noise as a loop: its first 30 s; under 1 s it is repeated to fill 5 s."""
     pcm = read_sound(_file(assets, name))[: OWN_LOOP_S * RATE_HZ]
     rms = float(np.sqrt(np.square(pcm, dtype=np.float64).mean()))
     if rms <= 0.0:

@@ -127,7 +127,7 @@ def test_kinds_of_noise_sound_different() -> None:
 def test_a_crowd_keeps_an_even_level() -> None:
     """No second of it stands out: within 3 dB of the whole."""
     crowd = noise_loop("crowd", Espeak())
-    seconds = np.sqrt(np.square(crowd.reshape(8, -1)).mean(axis=1))
+    seconds = np.sqrt(np.square(crowd.reshape(-1, RATE_HZ)).mean(axis=1))
     assert np.abs(20 * np.log10(seconds)).max() < 3
 
 
