@@ -79,13 +79,14 @@ class Studio:
 
     async def __aexit__(
         self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
+        _kind: type[BaseException] | None,
+        _error: BaseException | None,
+        _trace: TracebackType | None,
     ) -> None:
         assert self._keeper is not None
         self._keeper.cancel()
-        await self._tasks.__aexit__(kind, error, trace)
+        # Not told of the block's own error, which it would wrap into a group.
+        await self._tasks.__aexit__(None, None, None)
 
     async def make_clip(
         self, request: SoundRequest, assets: Mapping[str, Path] | None = None
@@ -146,7 +147,10 @@ class Studio:
         """Start processes, one after another, until cancelled."""
         try:
             while True:
-                await self._live_once()
+                try:
+                    await self._live_once()
+                except OSError as error:  # no memory or process to be had: perhaps later
+                    log.warning("studio_not_started", error=str(error))
                 self.restarts += 1
                 self._give_up_on_deadly()
                 log.warning("studio_died", restarts=self.restarts)

@@ -168,3 +168,17 @@ async def test_the_studio_sees_no_secrets(monkeypatch: pytest.MonkeyPatch) -> No
     async with Studio() as studio:
         await studio.make_clip(Bed())
         assert b"hidden" not in _environment_of(_process_of(studio))
+
+
+async def test_an_error_within_the_block_comes_out_as_it_is() -> None:
+    """The port's own tasks do not wrap it."""
+    with pytest.raises(ZeroDivisionError):
+        async with Studio():
+            _ = 1 // 0
+
+
+async def test_a_studio_that_cannot_be_started_fails_jobs_and_not_the_worker() -> None:
+    """Each job is given up after its limit."""
+    async with Studio(("/nowhere/studio",), job_limit_s=0.3) as studio:
+        with pytest.raises(StudioError, match="more than"):
+            await studio.make_clip(Bed())
