@@ -12,11 +12,11 @@ from typing import Any
 
 import msgspec
 
+from phonebank.plan_edits import apply_set
 from phonebank.selection import Selection
 from shared.assets import asset_key, collect
 from shared.errors import CommandError, PlanError
 from shared.plan import RunPlan
-from shared.plan_edits import apply_set
 from shared.plan_text import LOCAL_FILE, SUBMITTED, Surface, read_plan, read_tree, surface
 from shared.secrets import names_in
 from shared.storage import Storage

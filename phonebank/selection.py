@@ -1,6 +1,6 @@
 """Which part of a plan runs: `--only` and `--last-failed`. Owns what the words select.
 
-The change of the plan's tree itself is `shared.plan_edits`.
+The change of the plan's tree itself is `phonebank.plan_edits`.
 """
 
 from __future__ import annotations
@@ -9,11 +9,11 @@ from collections.abc import Iterable
 
 import msgspec
 
+from phonebank.plan_edits import keep_only
 from shared.call import Verdict
 from shared.errors import CommandError
 from shared.expansion import call_of_index
 from shared.plan import RunPlan
-from shared.plan_edits import keep_only
 from shared.plan_text import Surface
 from shared.result import CallResult
 

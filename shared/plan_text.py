@@ -74,7 +74,7 @@ def read_plan(
 
 
 def surface(text: str | bytes, file: str | None = None) -> Surface:
-    """The tree of a plan's text, for changes (`shared.plan_edits`, `shared.assets`) before it is
+    """The tree of a plan's text, for changes (`--set`, `shared.assets`) before it is
     read.
 
     It is a mapping within the source's bounds; `read_tree` judges the rest. Raises PlanError.

@@ -6,8 +6,8 @@ import copy
 
 import pytest
 
+from phonebank.plan_edits import apply_set, keep_only
 from shared.errors import CommandError, PlanError
-from shared.plan_edits import apply_set, keep_only
 from shared.plan_text import LOCAL_FILE, read_tree, surface
 from tests.unit.plan.plans import BOOKING, minimal
 
