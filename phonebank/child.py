@@ -31,6 +31,9 @@ LAST_LINES = 12
 POLL_S = 0.02
 
 
+PARENT_FD = "PHONEBANK_PARENT_FD"
+
+
 class ParentPipe:
     """A pipe that nobody writes to: children hold `read_fd`, the kernel closes our end with us."""
 
@@ -166,7 +169,7 @@ class Child:
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=log_stream,
                 stderr=log_stream,
-                env=self.program.environ,
+                env=self.program.environ | {PARENT_FD: str(self._pipe.read_fd)},
                 pass_fds=[self._pipe.read_fd],
                 start_new_session=True,  # a Ctrl-C is the command's to answer
             )

@@ -122,7 +122,6 @@ class EmbeddedFleet:
             "PHONEBANK_REDIS_URL": self.redis_url,
             "PHONEBANK_STORAGE_URL": order.storage_url,
             "PHONEBANK_DATA_DIR": str(order.data_dir),
-            "PHONEBANK_PARENT_FD": str(self._pipe.read_fd),
             "PHONEBANK_DRAIN_S": str(DRAIN_S),
             "PYTHONSAFEPATH": "1",  # their children, too, import our packages, not the folder's
             "PYTHONUNBUFFERED": "1",
