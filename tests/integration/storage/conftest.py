@@ -41,7 +41,7 @@ def s3_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
     (root / BUCKET).mkdir()
     command = [
         *(str(rclone()), "serve", "s3", str(root), "--addr", "127.0.0.1:0"),
-        *("--auth-key", f"{KEY_ID},{SECRET}", "--config", "", "--dir-cache-time", "0s"),
+        *("--auth-key", f"{KEY_ID},{SECRET}", "--config", ""),
     ]
     process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
     assert process.stderr is not None
