@@ -8,6 +8,7 @@ msgpack array `[run, index, attempt, enqueued_ms]`, written by `admit.lua`.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import Awaitable, Callable
 from typing import Any, cast
@@ -64,7 +65,7 @@ class SwitchboardWorker(Worker):
 
     `max_jobs` is the hard ceiling of slots, fixed for life (arq's semaphore cannot grow); `gate`
     steers below it. `job_timeout_s` must exceed the longest call with its upload. It borrows
-    `redis` and closes nothing. `run_loop()` runs until cancelled; `drain()` stops picking for good.
+    `redis` and closes nothing. `run_loop()` runs until `stop()`; `drain()` stops picking for good.
     """
 
     def __init__(
@@ -80,6 +81,7 @@ class SwitchboardWorker(Worker):
         self.gate = gate
         self.draining = False
         self.outages = 0
+        self._stopping = asyncio.Event()
         self._body = call
         logging.getLogger("arq").setLevel(logging.WARNING)
         super().__init__(
@@ -113,11 +115,21 @@ class SwitchboardWorker(Worker):
         """Take no more jobs, ever; those that run go on."""
         self.draining = True
 
+    def stop(self) -> None:
+        """Drain, and let `run_loop` return after the poll that it is in."""
+        self.drain()
+        self._stopping.set()
+
     async def run_loop(self) -> None:
-        """Poll until cancelled. Jobs that run at that time go on: see `wait_for_jobs`."""
-        while True:
+        """Poll until stopped or cancelled. Running jobs go on: see `wait_for_jobs`."""
+        while not self._stopping.is_set():
             await self._poll_iteration()
-            await asyncio.sleep(self.poll_delay_s)
+            await self._pause(self.poll_delay_s)
+
+    async def _pause(self, pause_s: float) -> None:
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(pause_s):
+                await self._stopping.wait()
 
     async def wait_for_jobs(self) -> None:
         """Return when no job runs."""
@@ -130,8 +142,8 @@ class SwitchboardWorker(Worker):
         await self.run_loop()
 
     async def close(self) -> None:
-        """Wait for running jobs; the connection is its owner's to close."""
-        self.drain()
+        """Stop and wait for running jobs; the connection is its owner's to close."""
+        self.stop()
         await self.wait_for_jobs()
 
     async def record_health(self) -> None:
@@ -144,7 +156,7 @@ class SwitchboardWorker(Worker):
             self.outages += 1
             back_off_s = min(self.poll_delay_s * 2**self.outages, LONGEST_BACK_OFF_S)
             log.warning("queue_unreachable", error=str(error), back_off_s=back_off_s)
-            await asyncio.sleep(back_off_s)
+            await self._pause(back_off_s)
         else:
             self.outages = 0
 

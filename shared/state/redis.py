@@ -8,7 +8,6 @@ from __future__ import annotations
 from typing import Any, cast
 
 from redis.asyncio import Redis
-from redis.asyncio.connection import BlockingConnectionPool
 from redis.asyncio.retry import Retry
 from redis.backoff import ExponentialBackoff
 from redis.exceptions import ConnectionError as RedisConnectionError
@@ -16,9 +15,9 @@ from redis.exceptions import RedisError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from shared.errors import CommandError, StateError
+from shared.state.connections import ANSWER_TIMEOUT_S, pool_of
 from shared.state.queue import queue_client
 
-ANSWER_TIMEOUT_S = 5.0
 CONNECT_TIMEOUT_S = 2.0
 BLOCK_LIMIT_MS = 2000
 """Longest blocking read: well under the answer's time limit."""
@@ -38,18 +37,15 @@ def connect(url: str, *, max_connections: int = 32) -> Redis:
     if not url.startswith(SCHEMES):
         # The URL is not printed: it may hold a password.
         raise CommandError(f"PHONEBANK_REDIS_URL: expected a URL with {', '.join(SCHEMES)}")
-    keepalive = {} if url.startswith("unix://") else {"socket_keepalive": True}
     try:
-        pool = BlockingConnectionPool.from_url(
+        pool = pool_of(
             url,
             max_connections=max_connections,
             timeout=ANSWER_TIMEOUT_S,
-            socket_timeout=ANSWER_TIMEOUT_S,
             socket_connect_timeout=CONNECT_TIMEOUT_S,
             health_check_interval=15,
             retry=Retry(ExponentialBackoff(cap=0.5, base=0.05), 3),
             retry_on_error=[RedisConnectionError, RedisTimeoutError],
-            **keepalive,
         )
     except ValueError as error:
         raise CommandError(f"PHONEBANK_REDIS_URL: {error}") from None

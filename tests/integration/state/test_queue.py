@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
@@ -16,14 +16,9 @@ from shared.state.calls import announce_worker, claim, commit
 from shared.state.keys import ARQ_RETRY, IN_PROGRESS, JOB, QUEUE
 from shared.state.queue import SwitchboardWorker, read_job, write_job
 from shared.state.redis import ask, connect
+from tests.conftest import eventually
 from tests.integration.state.conftest import valkey
 from tests.integration.state.plans import admit, passed, plan, slots, start
-
-
-async def until(condition: Callable[[], bool], within_s: float = 10) -> None:
-    async with asyncio.timeout(within_s):
-        while not condition():  # noqa: ASYNC110 - what is waited for is arq's, it has no event
-            await asyncio.sleep(0.005)
 
 
 class Desk:
@@ -51,14 +46,12 @@ class Desk:
 
 @asynccontextmanager
 async def polling(worker: SwitchboardWorker) -> AsyncIterator[None]:
-    task = asyncio.create_task(worker.run_loop())
-    try:
-        yield
-    finally:
-        task.cancel()
-        with suppress(asyncio.CancelledError):
-            await task
-        await worker.close()
+    async with asyncio.TaskGroup() as group:
+        group.create_task(worker.run_loop())
+        try:
+            yield
+        finally:
+            await worker.close()
 
 
 def worker_of(desk: Desk, *, max_jobs: int = 10, **options: object) -> SwitchboardWorker:
@@ -93,8 +86,8 @@ async def test_arq_leaves_nothing_behind(redis: Redis) -> None:
     keys = await admit(redis)
     worker = worker_of(desk)
     async with polling(worker):
-        await until(lambda: worker.jobs_complete == 3)
-    assert desk.begun == keys
+        await eventually(lambda: worker.jobs_complete == 3, "all three jobs are done")
+    assert sorted(desk.begun, key=str) == sorted(keys, key=str)
     assert await ask(redis, "ZCARD", QUEUE.at()) == 0
     left = [kind.at(str(key)) for kind in (JOB, IN_PROGRESS, ARQ_RETRY) for key in keys]
     assert await ask(redis, "EXISTS", *left) == 0
@@ -109,7 +102,7 @@ async def test_arq_skips_scores_in_the_future(redis: Redis) -> None:
     first, second = await admit(redis)
     assert await claim(redis, first, "elsewhere")
     async with polling(worker_of(desk)):
-        await until(lambda: desk.begun == [second])
+        await eventually(lambda: desk.begun == [second], "the second call runs")
         desk.go.set()
     assert desk.refused == []
 
@@ -128,31 +121,32 @@ async def test_arq_finds_work_behind_any_number_of_running_calls(redis: Redis) -
     worker = worker_of(desk)
     assert worker.queue_read_limit < 300
     async with polling(worker):
-        await until(lambda: desk.begun == keys[300:])
+        await eventually(lambda: desk.begun == keys[300:], "the waiting call runs")
 
 
 async def test_the_ceiling_and_the_gate_hold(redis: Redis) -> None:
     """Never more than `max_jobs`; a shut gate or a drain takes nothing."""
     desk = Desk(redis)
     gate = {"open": False}
+    asked = {"times": 0}
+
+    def is_open() -> bool:
+        asked["times"] += 1
+        return gate["open"]
+
     await slots(redis)
     await start(redis, "r", plan(5))
     await admit(redis)
-    worker = worker_of(desk, max_jobs=2, gate=lambda: gate["open"])
-    polls = 0
-
+    worker = worker_of(desk, max_jobs=2, gate=is_open)
     async with polling(worker):
-        async with asyncio.timeout(5):
-            while polls < 10:
-                polls += 1
-                await asyncio.sleep(0.01)
+        await eventually(lambda: asked["times"] > 10, "ten polls")
         assert desk.begun == []
         gate["open"] = True
-        await until(lambda: len(desk.begun) == 2)
+        await eventually(lambda: len(desk.begun) == 2, "two calls run")
         assert worker.job_counter == 2
         worker.drain()
         desk.go.set()
-        await until(lambda: worker.jobs_complete == 2)
+        await eventually(lambda: worker.jobs_complete == 2, "two jobs are done")
         assert not worker.allow_pick_jobs
     assert len(desk.begun) == 2
 
@@ -165,7 +159,7 @@ async def test_a_gate_is_asked_before_each_pick(redis: Redis) -> None:
     await start(redis, "r", plan(10))
     await admit(redis)
     async with polling(worker_of(desk, gate=lambda: next(asked, False))):
-        await until(lambda: len(desk.begun) == 3)
+        await eventually(lambda: len(desk.begun) == 3, "three calls run")
         desk.go.set()
 
 
@@ -180,7 +174,7 @@ async def test_a_body_that_raises_costs_no_slot(redis: Redis) -> None:
     await admit(redis)
     worker = SwitchboardWorker(redis, fail, max_jobs=1, job_timeout_s=60, poll_delay_s=0.01)
     async with polling(worker):
-        await until(lambda: worker.jobs_failed == 4)
+        await eventually(lambda: worker.jobs_failed == 4, "four jobs failed")
     assert worker.job_counter == 0
     assert await ask(redis, "ZCARD", QUEUE.at()) == 0
 
@@ -195,16 +189,19 @@ async def test_a_running_call_outlives_a_redis_that_is_killed(tmp_path: Path) ->
         await admit(redis)
         worker = worker_of(desk, max_jobs=2)
         async with polling(worker):
-            await until(lambda: len(desk.begun) == 1)
+            await eventually(lambda: len(desk.begun) == 1, "a call runs")
             process.kill()
             process.wait(10)
-            await until(lambda: worker.outages > 0)
+            await eventually(lambda: worker.outages > 0, "the outage is met")
             with valkey(tmp_path):
                 desk.go.set()
-                await until(lambda: worker.jobs_complete == 1 and worker.outages == 0)
+                await eventually(
+                    lambda: worker.jobs_complete == 1 and worker.outages == 0,
+                    "the call ended and Redis is back",
+                )
                 await admit(redis)
-                await until(lambda: worker.jobs_complete == 2)
+                await eventually(lambda: worker.jobs_complete == 2, "two jobs are done")
                 await admit(redis)
-                await until(lambda: worker.jobs_complete == 3)
+                await eventually(lambda: worker.jobs_complete == 3, "all three jobs are done")
                 assert worker.job_counter == 0
                 await redis.aclose()

@@ -6,8 +6,8 @@ import asyncio
 import os
 import signal
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
 from redis.asyncio import Redis
@@ -21,6 +21,7 @@ from shared.state.runs import RunStatus, read_run
 from shared.state.submissions import Accepted, answer, submit
 from shared.storage import Storage
 from shared.storage_keys import rows_key
+from tests.conftest import eventually
 from tests.integration.state.conftest import valkey
 from tests.integration.state.plans import passed, surface_text
 
@@ -50,14 +51,12 @@ async def scheduler(
             await process.wait()
 
 
-async def until(found: Callable[[], Awaitable[object]], within_s: float = 20) -> None:
-    async with asyncio.timeout(within_s):
-        while not await found():  # noqa: ASYNC110 - another process works, nothing to wait on
-            await asyncio.sleep(0.01)
-
-
 async def accepted_run(redis: Redis, name: str) -> str:
-    await until(lambda: answer(redis, name))
+
+    async def answered() -> bool:
+        return await answer(redis, name) is not None
+
+    await eventually(answered, "an answer", 20)
     said = await answer(redis, name)
     assert isinstance(said, Accepted)
     return said.run
@@ -65,20 +64,22 @@ async def accepted_run(redis: Redis, name: str) -> str:
 
 async def work_off(redis: Redis, run: str) -> RunStatus:
     """Be the worker until the run is over: claim and commit whatever is in the queue."""
-    async with asyncio.timeout(30):
-        while True:
-            try:
-                await announce_worker(redis, "w", 5)
-                for text in await ask(redis, "ZRANGE", QUEUE.at(), 0, -1):
-                    key = CallKey.parse(text)
-                    if await claim(redis, key, "w"):
-                        await commit(redis, key, passed())
-                status = await read_run(redis, run)
-            except StateError:
-                continue
+    over: list[RunStatus] = []
+
+    async def work() -> bool:
+        with suppress(StateError):  # an outage is part of some tests
+            await announce_worker(redis, "w", 5)
+            for text in await ask(redis, "ZRANGE", QUEUE.at(), 0, -1):
+                key = CallKey.parse(text)
+                if await claim(redis, key, "w"):
+                    await commit(redis, key, passed())
+            status = await read_run(redis, run)
             if status is not None and status.over:
-                return status
-            await asyncio.sleep(0.005)
+                over.append(status)
+        return bool(over)
+
+    await eventually(work, "the run is over", 40)
+    return over[0]
 
 
 async def test_a_submission_is_carried_to_its_end_by_two_schedulers(
