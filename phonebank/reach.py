@@ -15,7 +15,7 @@ import structlog
 from redis.asyncio import Redis
 
 from phonebank.plan_file import ReadyPlan, upload_assets
-from shared.errors import CommandError, FleetError, PlanError, StateError
+from shared.errors import CommandError, FleetError, PlanError, StateError, StorageError
 from shared.settings import Settings
 from shared.state.redis import ask, connect
 from shared.state.runs import RunStatus, cancel_run, events, read_run
@@ -59,7 +59,12 @@ async def reach(redis_url: str, storage_url: str) -> AsyncIterator[Reach]:
             await ask(redis, "PING")
         except StateError as error:
             raise FleetError(f"the fleet at {fleet_at} cannot be reached: {error}") from None
-        yield Reach(redis, Storage.open(storage_url), fleet_at)
+        storage = Storage.open(storage_url)
+        try:
+            await storage.exists("runs")
+        except StorageError as error:
+            raise FleetError(f"the storage at {storage_url} cannot be used: {error}") from None
+        yield Reach(redis, storage, fleet_at)
     finally:
         await redis.aclose()
 

@@ -90,9 +90,10 @@ class Intake:
 
     async def _answer(self, submission: Submission, name: str) -> Accepted | Refused:
         try:
-            text = _plan_of(submission)
-            plan = await asyncio.to_thread(read_plan, text)
+            written = _plan_of(submission)
+            plan = await asyncio.to_thread(read_plan, written)
             _check_size(plan)
+            text = _as_json(written)
         except PlanError as error:
             return Refused(error.path, error.line, error.message, error.right)
         except FleetError:
@@ -134,7 +135,7 @@ class Intake:
 
 
 def _plan_of(submission: Submission) -> bytes:
-    """The plan as JSON text; what a person wrote in YAML is turned into it."""
+    """The plan as it was written."""
     odd = sorted(set(submission.fields) - FIELDS)
     if odd:
         right = f"only {', '.join(sorted(FIELDS))}"
@@ -145,6 +146,11 @@ def _plan_of(submission: Submission) -> bytes:
     if len(text) > PLAN_LIMIT_BYTES:
         right = f"at most {PLAN_LIMIT_BYTES} bytes; sounds travel as assets, not inside the plan"
         raise PlanError(f"the plan has {len(text)} bytes", right=right)
+    return text
+
+
+def _as_json(text: bytes) -> bytes:
+    """The same plan as JSON: what a person wrote in YAML is turned into it."""
     try:
         msgspec.json.decode(text)
     except msgspec.DecodeError:

@@ -29,10 +29,11 @@ from worker.assets import Assets
 from worker.call import Equipment
 from worker.capacity import Capacity
 from worker.commit import Ledger
+from worker.cores import keep_to
 from worker.leases import Leases
 from worker.media.clips import Clips
 from worker.media.ticker import Ticker
-from worker.studio_port import Studio
+from worker.studio_port import COMMAND, Studio
 from worker.switchboard import Switchboard
 from worker.transports.peer import check_aiortc
 
@@ -47,7 +48,6 @@ def main() -> None:
         settings = Settings.from_environ()
         set_up_logs(settings, "worker")
         watch_parent(settings.parent_fd)
-        _pin(settings.core)
         asyncio.run(_serve(settings))
     except CommandError as error:
         sys.exit(_said(error, 2))
@@ -58,13 +58,6 @@ def main() -> None:
 def _said(error: Exception, code: int) -> int:
     sys.stderr.write(f"phonebank worker: {error}\n")
     return code
-
-
-def _pin(core: int | None) -> None:
-    """One process per core: a second core makes threads hand the GIL back and forth."""
-    if core is not None and hasattr(os, "sched_setaffinity"):
-        with contextlib.suppress(OSError):
-            os.sched_setaffinity(0, {core})
 
 
 def _spare_the_loop() -> None:
@@ -102,7 +95,8 @@ async def _parts(
         redis = connect(settings.redis_url)
         stack.push_async_callback(redis.aclose)
         http = await stack.enter_async_context(Http(allow_addresses=settings.allow_addresses))
-        studio = await stack.enter_async_context(Studio())
+        others = keep_to(settings.core)
+        studio = await stack.enter_async_context(Studio((*COMMAND, *map(str, others))))
         assets = Assets(storage, settings.data_path / "assets")
         clips = Clips(studio, settings.data_path / "clips", assets.fetch)
         ticker, capacity = Ticker(), Capacity(settings.slots)

@@ -22,6 +22,7 @@ from typing import BinaryIO
 import msgspec
 
 from shared.result import Recording
+from worker.cores import stay_on
 from worker.measure.measure import measure_call
 from worker.media.recording import write_recording
 from worker.media.rendering import Renderer, RenderingError
@@ -133,9 +134,10 @@ def _take_in(source: BinaryIO, waiting: Waiting) -> None:
 
 
 def main() -> None:
-    """Serve stdin and stdout; keep libraries from printing into the answers."""
+    """Serve stdin and stdout, on the cores named as arguments; libraries print elsewhere."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    os.nice(NICENESS)
+    stay_on({int(core) for core in sys.argv[1:]})
+    os.setpriority(os.PRIO_PROCESS, 0, NICENESS)
     sink = os.fdopen(os.dup(sys.stdout.fileno()), "wb")
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
     with contextlib.suppress(BrokenPipeError):  # the parent is gone

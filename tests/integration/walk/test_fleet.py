@@ -14,7 +14,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from shared.call import Verdict
+from shared.call import RunState, Verdict
 from shared.result import CallResult, Decision
 from tests.conftest import eventually
 from tests.integration.walk.commands import (
@@ -64,7 +64,9 @@ async def test_a_plan_handed_over_by_a_script_gives_the_same_calls(
         run = _submit(environ, plan)["accepted"]["run"]
         storage = Path(environ["PHONEBANK_STORAGE_URL"].removeprefix("file://"))
         folder = storage / "runs" / run
-        await eventually((folder / "run.json").exists, "the run's verdict", RUN_S)
+        await eventually(
+            lambda: run_of(folder).state is RunState.FINISHED, "the run's verdict", RUN_S
+        )
     assert run_of(folder).verdict is Verdict.PASS
     assert _chosen(rows_of(folder)) == _chosen(rows_of(demo.folder))
     assert all(row.decisions for row in rows_of(folder))

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
-
-from tests.virtual_time import run_virtually
+from tests.virtual_time import pass_time, run_virtually
 from worker.capacity import JOINS_PER_S, Capacity
 
 
@@ -16,7 +14,7 @@ def test_slots_are_a_hard_ceiling() -> None:
         for _ in range(2):
             assert capacity.has_room
             capacity.joined()
-        await asyncio.sleep(10)
+        await pass_time(10)
         assert not capacity.has_room
         capacity.left()
         assert capacity.has_room
@@ -33,7 +31,7 @@ def test_joins_are_spread_over_seconds() -> None:
             assert capacity.has_room
             capacity.joined()
         assert not capacity.has_room
-        await asyncio.sleep(1.1)
+        await pass_time(1.1)
         assert capacity.has_room
 
     run_virtually(main())
@@ -49,7 +47,7 @@ def test_young_calls_are_reserved_for() -> None:
             while capacity.has_room:
                 capacity.joined()
                 taken += 1
-            await asyncio.sleep(0.1)
+            await pass_time(0.1)
         assert taken <= 33  # 0.65 of a core at 0.02 a call
 
     run_virtually(main())
@@ -63,7 +61,7 @@ def test_late_packets_stop_admission_but_never_the_first_call() -> None:
         capacity.sample(lateness_p99_ms=50.0)
         assert capacity.has_room
         capacity.joined()
-        await asyncio.sleep(2)
+        await pass_time(2)
         assert not capacity.has_room
         capacity.sample(lateness_p99_ms=1.0)
         assert capacity.has_room

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
-
 from shared.call import Step
-from tests.virtual_time import run_virtually
+from tests.virtual_time import pass_time, run_virtually
 from worker.steps import Steps
 
 
@@ -16,7 +14,7 @@ def test_a_step_lasts_until_the_next_one_begins() -> None:
         steps = Steps()
         for step in (Step.CLIPS, Step.SIGNALLING, Step.ICE):
             steps.begin(step)
-            await asyncio.sleep(0.5)
+            await pass_time(0.5)
         records = steps.done()
         assert [record.name for record in records] == [Step.CLIPS, Step.SIGNALLING, Step.ICE]
         assert [round(record.started_ms) for record in records] == [0, 500, 1000]

@@ -36,10 +36,10 @@ def test_a_task_has_an_owner(name: str) -> None:
 
 
 def test_tests_wait_for_conditions_and_never_sleep() -> None:
-    """A sleep is either too short on a busy machine or too long on an idle one."""
+    """Only the pause between two looks at a condition may be there, and it is short."""
     for path in (ROOT / "tests").rglob("test_*.py"):
         if path.name != Path(__file__).name:
-            assert not re.search(r"\b(asyncio|time)\.sleep\((?!0\))", path.read_text()), path
+            assert not re.search(r"\b(asyncio|time)\.sleep\((?!0\)|0\.0)", path.read_text()), path
 
 
 def test_every_test_says_its_behaviour_in_a_sentence() -> None:
