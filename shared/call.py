@@ -118,7 +118,7 @@ _NO_FAILURE = {
 _AGENTS = {
     EndedReason.AGENT_HUNG_UP_EARLY: "the agent hung up before the caller's script was done",
     EndedReason.AGENT_NEVER_SPOKE: "the agent was connected and never spoke",
-    EndedReason.AGENT_STOPPED_ANSWERING: "the agent spoke, then left the caller's prompts unanswered",
+    EndedReason.AGENT_STOPPED_ANSWERING: "the agent spoke, then left prompts unanswered",
     EndedReason.AGENT_MEDIA_LOST: "the agent's audio packets stopped arriving in mid-call",
     EndedReason.CALL_TIME_LIMIT: "the call reached limits.call_s before the script was done",
     EndedReason.ENDPOINT_UNREACHABLE: "nothing answered at the endpoint's address",

@@ -19,7 +19,7 @@ from shared import metrics
 from shared.call import EndedReason
 from shared.errors import StateError
 from shared.state.calls import CallKey, Holding, announce_worker, renew, withdraw_worker
-from shared.state.keys import RENEWALS_PER_LEASE
+from shared.state.keys import RENEWALS_PER_LEASE, WORKER_LIFE_MS
 from worker.media.clock import now_ns
 
 MARGIN_SHARE = 0.2
@@ -74,7 +74,12 @@ class Leases:
             try:
                 async with asyncio.timeout(self._lease_s / 2):
                     if self._offers_slots:
-                        await announce_worker(self._redis, self._worker, self._slots)
+                        await announce_worker(
+                            self._redis,
+                            self._worker,
+                            self._slots,
+                            life_ms=max(WORKER_LIFE_MS, self.lease_ms // 2),
+                        )
                     await self._renew()
             except (StateError, TimeoutError) as error:
                 log.warning("renewal_failed", error=str(error))
