@@ -31,7 +31,7 @@ def tree_of(path: Path) -> ast.Module:
 @cache
 def imports_of(path: Path) -> frozenset[str]:
     """Dotted names that the file imports, wherever in the file it does."""
-    found = set()
+    found: set[str] = set()
     for node in ast.walk(tree_of(path)):
         if isinstance(node, ast.Import):
             found.update(alias.name for alias in node.names)
