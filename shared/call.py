@@ -103,12 +103,30 @@ class EndedReason(StrEnum):
     INTERNAL_ERROR = "internal_error"
 
 
+class VoidReason(StrEnum):
+    """Why a call's figures cannot be trusted, beside an ended reason of fleet or plan.
+
+    First word of each sentence in `CallResult.void_reasons`; limits: `worker.measure.validity`.
+    """
+
+    CALLER_DEGRADED = "caller_degraded"
+    LOOP_STALLED = "loop_stalled"
+    OWN_PACKETS_LOST = "own_packets_lost"
+    HOST_PRESSURE = "host_pressure"
+    SCRIPT_UNSAID = "script_unsaid"
+    CHANNELS_UNEQUAL = "channels_unequal"
+
+
 class ReasonFacts(msgspec.Struct, frozen=True):
-    """`owner` None: not a failure. `retryable`: the fleet may try the call again unchanged."""
+    """`owner` None: not a failure. `retryable`: the fleet may try the call again unchanged.
+
+    `steps`: where a call can end so; empty: anywhere.
+    """
 
     owner: Owner | None
     retryable: bool
     sentence: str
+    steps: tuple[Step, ...] = ()
 
 
 _NO_FAILURE = {
@@ -146,11 +164,46 @@ _FLEETS = {
     EndedReason.INTERNAL_ERROR: "phonebank made a mistake; the log has the trace",
 }
 
+_TALKING = (Step.FIRST_AUDIO, Step.CONVERSATION)
+_STEPS: dict[EndedReason, tuple[Step, ...]] = {
+    EndedReason.CALLER_HUNG_UP: (Step.CONVERSATION,),
+    EndedReason.AGENT_HUNG_UP: (Step.CONVERSATION,),
+    EndedReason.AGENT_HUNG_UP_EARLY: _TALKING,
+    EndedReason.AGENT_NEVER_SPOKE: (Step.FIRST_AUDIO,),
+    EndedReason.AGENT_STOPPED_ANSWERING: (Step.CONVERSATION,),
+    EndedReason.AGENT_MEDIA_LOST: _TALKING,
+    EndedReason.CALL_TIME_LIMIT: _TALKING,
+    EndedReason.ENDPOINT_UNREACHABLE: (Step.SIGNALLING,),
+    EndedReason.OFFER_REFUSED: (Step.SIGNALLING,),
+    EndedReason.OFFER_TIMED_OUT: (Step.SIGNALLING,),
+    EndedReason.ANSWER_INVALID: (Step.SIGNALLING, Step.ICE),
+    EndedReason.ANSWER_WITHOUT_AUDIO: (Step.SIGNALLING,),
+    EndedReason.START_REFUSED: (Step.SIGNALLING,),
+    EndedReason.ICE_FAILED: (Step.SIGNALLING, Step.ICE),
+    EndedReason.ADDRESS_REFUSED: (Step.SIGNALLING,),
+    EndedReason.SECRET_MISSING: (Step.CREDENTIALS,),
+    EndedReason.PLAN_INVALID: (Step.CONFIG, Step.SIGNALLING),
+    EndedReason.CLIP_FAILED: (Step.CLIPS,),
+    EndedReason.STUDIO_FAILED: (Step.RECORDING,),
+    EndedReason.RECORDING_FAILED: (Step.RECORDING,),
+    EndedReason.STORAGE_FAILED: (Step.UPLOAD,),
+}
+
+
+def _facts(
+    owner: Owner | None, sentences: dict[EndedReason, str], *, retryable: bool = False
+) -> dict[EndedReason, ReasonFacts]:
+    return {
+        reason: ReasonFacts(owner, retryable, words, _STEPS.get(reason, ()))
+        for reason, words in sentences.items()
+    }
+
+
 REASONS: dict[EndedReason, ReasonFacts] = {
-    **{reason: ReasonFacts(None, False, words) for reason, words in _NO_FAILURE.items()},
-    **{reason: ReasonFacts(Owner.AGENT, False, words) for reason, words in _AGENTS.items()},
-    **{reason: ReasonFacts(Owner.CONFIG, False, words) for reason, words in _CONFIGS.items()},
-    **{reason: ReasonFacts(Owner.FLEET, True, words) for reason, words in _FLEETS.items()},
+    **_facts(None, _NO_FAILURE),
+    **_facts(Owner.AGENT, _AGENTS),
+    **_facts(Owner.CONFIG, _CONFIGS),
+    **_facts(Owner.FLEET, _FLEETS, retryable=True),
 }
 
 

@@ -35,11 +35,24 @@ class Redactor:
         self._names = forms
         self._pattern = re.compile("|".join(map(re.escape, ordered))) if ordered else None
 
-    def redact(self, text: str) -> str:
-        """The text without any known form of a secret."""
+    def redact(self, text: str, *, cut: bool = False) -> str:
+        """The text without any known form of a secret.
+
+        `cut`: the text may have been shortened, so what begins a secret at its end goes too.
+        """
         if self._pattern is None:
             return text
-        return self._pattern.sub(lambda match: f"[{self._names[match[0]]}]", text)
+        text = self._pattern.sub(lambda match: f"[{self._names[match[0]]}]", text)
+        return self._without_begun(text) if cut else text
+
+    def _without_begun(self, text: str) -> str:
+        longest, name = 0, ""
+        for form, named in self._names.items():
+            for length in range(min(len(form) - 1, len(text)), max(longest, MIN_CHARS - 1), -1):
+                if text.endswith(form[:length]):
+                    longest, name = length, named
+                    break
+        return f"{text[:-longest]}[{name}]" if longest else text
 
 
 def _parts(value: str) -> Iterator[str]:
@@ -49,6 +62,7 @@ def _parts(value: str) -> Iterator[str]:
     yield value
     bare = value.strip()
     yield bare
+    yield " ".join(value.split())  # how texts of an agent are kept
     scheme, _, rest = bare.partition(" ")
     credentials = rest.strip() if scheme.lower() in _SCHEMES else bare
     if len(credentials) < MIN_CHARS:

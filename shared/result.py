@@ -107,6 +107,22 @@ class Recording(msgspec.Struct, frozen=True, kw_only=True):
     """True where the agent's packets could not be kept as they came."""
 
 
+class HostPressure(msgspec.Struct, frozen=True, kw_only=True):
+    """What the host kept from us during the call; per cent of the call's time.
+
+    None: the kernel does not say.
+    """
+
+    waited_percent: float | None = None
+    """Our loop's thread was ready to run and another one had the core (schedstat)."""
+    stolen_percent: float | None = None
+    """The hypervisor gave the host's cores to others (`/proc/stat`)."""
+    throttled_percent: float | None = None
+    """Our cgroup had used up its quota (cgroup v2 `cpu.stat`)."""
+    cpu_pressure_percent: float | None = None
+    """Somebody on the host waited for a core (PSI `some`); said, and voids nothing by itself."""
+
+
 class Instrument(msgspec.Struct, frozen=True, kw_only=True):
     """How well our own side worked during the call; decides validity, never the verdict."""
 
@@ -115,10 +131,24 @@ class Instrument(msgspec.Struct, frozen=True, kw_only=True):
     send_lateness_p99_ms: float | None = None
     send_lateness_max_ms: float | None = None
     loop_lag_max_ms: float | None = None
+    """Longest pause between two frames beyond the 20 ms that belong there."""
+    host: HostPressure | None = None
+    """None: no conversation was held, or the host has no such counters."""
     packets_planned: int = 0
+    """One per 20 ms of conversation, those that a stall swallowed included."""
     packets_sent: int = 0
     packets_received: int = 0
     packets_lost: int = 0
+    speech_packets_planned: int = 0
+    """Packets of utterances that were begun and not cut."""
+    speech_packets_sent: int = 0
+    lines_planned: int = 0
+    """Lines of the script that have to be heard before the caller may hang up."""
+    lines_said: int = 0
+    caller_channel_ms: float | None = None
+    """Length of what we sent, by its packets; as long as the call where nothing is missing."""
+    agent_channel_ms: float | None = None
+    """Length of the agent's side as it was laid on the call's clock."""
     speech_detector: str = ""
     alignment_error_ms: float = 20.0
     """Stated bound of the recording's alignment between the two channels."""

@@ -24,13 +24,14 @@ from shared.errors import CallFailure, StudioError
 from shared.http import Http
 from shared.plan import RunPlan
 from shared.redaction import Redactor
-from shared.result import Evidence
+from shared.result import Evidence, HostPressure
 from shared.secrets import names_in, resolve_endpoint, secret_values
 from shared.state.calls import CallKey
 from worker.caller.caller import Caller
-from worker.caller.script import compile_script
+from worker.caller.script import Speech, compile_script
 from worker.commit import Finished
 from worker.conversation import Conversation, Ending
+from worker.host import Host
 from worker.media.clips import Clips
 from worker.media.spool import SpoolWriter
 from worker.media.ticker import Ticker
@@ -38,7 +39,7 @@ from worker.outcome import Account, finished_result
 from worker.steps import Steps
 from worker.studio_jobs import FinishCall
 from worker.studio_jobs import Finished as Studied
-from worker.studio_port import Studio
+from worker.studio_port import Studio, StudioDiskError
 from worker.transports.opening import open_transport
 from worker.transports.transport import TransportStatistics
 
@@ -59,6 +60,8 @@ class Equipment(msgspec.Struct, frozen=True):
     folder: Path
     """Spool files and recordings of calls under way."""
     worker: str
+    host: Host | None = None
+    """None: nobody samples the host."""
 
 
 class Call:
@@ -80,6 +83,8 @@ class Call:
         self._redactor = Redactor({})
         self._caller: Caller | None = None
         self._connected_at: datetime | None = None
+        self._lines = 0
+        self._host: HostPressure | None = None
 
     def hang_up(self, reason: EndedReason, detail: str) -> None:
         """End soon, for this reason; the first reason given stands."""
@@ -91,16 +96,14 @@ class Call:
     async def run(self, earlier_attempts: list[str]) -> Finished:
         """Hold the call and account for it; never raises but when it is cancelled."""
         folder = self._equipment.folder / str(self._key)
-        await asyncio.to_thread(folder.mkdir, parents=True, exist_ok=True)
         ending, failed_step = await self._ended(folder / SPOOL)
         studied = None
-        if self._conversation is not None and self._conversation.connected_ns is not None:
+        if self._was_held and ending.reason is not EndedReason.RECORDING_FAILED:
             self._steps.begin(Step.RECORDING)
             try:
-                studied = await self._study(self._conversation, folder)
+                studied = await self._study(folder)
             except StudioError as error:
-                self._steps.fail(Step.RECORDING, str(error))
-                ending, failed_step = Ending(EndedReason.STUDIO_FAILED, str(error)), Step.RECORDING
+                ending, failed_step = self._without_study(error), Step.RECORDING
         result = finished_result(self._account(ending, failed_step, studied, earlier_attempts))
         return Finished(
             result=result,
@@ -108,12 +111,24 @@ class Call:
             folder=folder,
         )
 
+    @property
+    def _was_held(self) -> bool:
+        return self._conversation is not None and self._conversation.connected_ns is not None
+
+    def _without_study(self, error: StudioError) -> Ending:
+        detail = self._redactor.redact(str(error))
+        self._steps.fail(Step.RECORDING, detail)
+        refused = isinstance(error, StudioDiskError)
+        return Ending(
+            EndedReason.RECORDING_FAILED if refused else EndedReason.STUDIO_FAILED, detail
+        )
+
     async def _ended(self, spool: Path) -> tuple[Ending, Step | None]:
         """Hold the conversation; why it ended, and the step that failed where one did."""
         try:
             ending = await self._talk(spool)
         except CallFailure as failure:
-            detail = self._redactor.redact(failure.detail)
+            detail = self._redactor.redact(failure.detail, cut=True)
             self._steps.fail(failure.step, detail)
             return Ending(failure.ended_reason, detail), failure.step
         except Exception:  # the call boundary: a defect is this call's result, never a lost call
@@ -139,7 +154,7 @@ class Call:
             tell_agent=self._told_to_agent(),
             http=self._equipment.http,
         )
-        with contextlib.closing(SpoolWriter(spool)) as writer:
+        with contextlib.closing(await asyncio.to_thread(_open_spool, spool)) as writer:
             conversation = Conversation(
                 caller, transport, writer, limits, self._steps, self._redactor
             )
@@ -151,9 +166,18 @@ class Call:
                 self._connected_at = datetime.now(UTC)
                 return await conversation.hold(self._equipment.ticker)
             finally:
+                self._host = self._host_pressure(conversation)
                 await transport.close()
                 self._statistics = transport.statistics()
-                self._join_keys = transport.join_keys()
+                # The agent chose them: it may have put anything there.
+                self._join_keys = {
+                    name: self._redactor.redact(key, cut=True)
+                    for name, key in transport.join_keys().items()
+                }
+
+    def _host_pressure(self, conversation: Conversation) -> HostPressure | None:
+        host, began_ns = self._equipment.host, conversation.connected_ns
+        return None if host is None or began_ns is None else host.pressure_since(began_ns)
 
     def _agent_with_secrets(self) -> Agent:
         agent = self._plan.agents[self._spec.lane]
@@ -169,13 +193,22 @@ class Call:
         """Compile the script and make, or fetch, every clip that it may need."""
         script = compile_script(self._scenario, self._persona, self._spec.seed)
         clips = {sound.hash: await self._equipment.clips.get(sound) for sound in script.requests()}
+        self._lines = len(
+            {
+                line.step
+                for line in script.lines
+                if isinstance(line, Speech) and line.verb != "play"  # a file may be silent
+            }
+        )
         self._caller = Caller(
             script=script, clips=clips, persona=self._persona, limits=self._plan.limits
         )
         return self._caller
 
-    async def _study(self, conversation: Conversation, folder: Path) -> Studied:
+    async def _study(self, folder: Path) -> Studied:
+        conversation = self._conversation
         assert self._caller is not None
+        assert conversation is not None
         assert conversation.connected_ns is not None
         assert conversation.ended_ns is not None
         return await self._equipment.studio.finish_call(
@@ -197,6 +230,7 @@ class Call:
         earlier_attempts: list[str],
     ) -> Account:
         conversation, caller = self._conversation, self._caller
+        is_said = ending.reason is EndedReason.CALLER_HUNG_UP
         return Account(
             plan=self._plan,
             spec=self._spec,
@@ -216,6 +250,20 @@ class Call:
             script_checks=caller.script_checks() if caller else [],
             caller_turns=caller.caller_turns() if caller else [],
             lateness_ms=conversation.lateness_ms if conversation else array("f"),
+            loop_lag_ms=conversation.loop_lag_max_ms if conversation else None,
+            host=self._host,
             frames_planned=conversation.frames_planned if conversation else 0,
+            speech_planned=conversation.speech_planned if conversation else 0,
+            speech_sent=conversation.speech_sent if conversation else 0,
+            lines_planned=self._lines if is_said else 0,
             earlier_attempts=earlier_attempts,
         )
+
+
+def _open_spool(path: Path) -> SpoolWriter:
+    """In a thread: disks take their time. Raises `CallFailure` where the disk refuses."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        return SpoolWriter(path)
+    except OSError as error:
+        raise CallFailure(EndedReason.RECORDING_FAILED, Step.RECORDING, str(error)) from error

@@ -17,7 +17,7 @@ from redis.asyncio import Redis
 
 from shared import metrics
 from shared.call import REASONS, EndedReason, Owner, Step, Validity, Verdict
-from shared.errors import StorageError
+from shared.errors import StateError, StorageError
 from shared.result import CallResult, Winner
 from shared.state.calls import CallKey, Outcome, commit, hand_back
 from shared.storage import Storage
@@ -27,6 +27,8 @@ from worker.steps import Steps
 
 UPLOAD_TRIES = 3
 UPLOAD_PAUSE_S = 0.5
+COMMIT_TRIES = 8
+COMMIT_PAUSE_S = 2.0
 CONTENT_TYPES = {"opus": "audio/ogg", "wav": "audio/wav", "flac": "audio/flac"}
 
 log = structlog.get_logger()
@@ -63,11 +65,26 @@ class Ledger:
             key, result.ended_reason
         ):
             return False
-        if not await commit(self._redis, key, _outcome(result)):
+        if not await self._commit(key, result):
             log.warning("commit_fenced_off")
             return False
         await self._mark_winner(key)
         return True
+
+    async def _commit(self, key: CallKey, result: CallResult) -> bool:
+        """Outlast a short absence of Redis: the call is held and stored, only its word is missing.
+
+        Past the lease another attempt may have begun, and the script says so.
+        """
+        for tries_left in reversed(range(COMMIT_TRIES)):
+            try:
+                return await commit(self._redis, key, _outcome(result))
+            except StateError as error:
+                if not tries_left:
+                    raise
+                log.warning("commit_put_off", error=str(error))
+                await asyncio.sleep(COMMIT_PAUSE_S)
+        raise AssertionError("unreachable")
 
     async def _handed_back(self, key: CallKey, reason: EndedReason) -> bool:
         return await hand_back(self._redis, key, reason, counts=reason is not EndedReason.DRAINED)

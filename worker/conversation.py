@@ -19,7 +19,9 @@ from shared.plan import Limits
 from shared.redaction import Redactor
 from shared.result import Evidence, Reported
 from worker.caller.caller import Caller
+from worker.media.clip import PACKET_MS
 from worker.media.clock import now_ns
+from worker.media.speaker import Sending
 from worker.media.spool import SpoolWriter
 from worker.media.ticker import Ticker
 from worker.steps import Steps
@@ -74,6 +76,12 @@ class Conversation:
         self.lateness_ms = array("f")
         self._next_frame = 0
         self.frames_planned = 0
+        self.loop_lag_max_ms = 0.0
+        self.speech_planned = 0
+        """Packets of utterances that were begun, those that a stall swallowed included."""
+        self.speech_sent = 0
+        self._frame_ns = 0
+        self._in_speech = False
         self.connected_ns: int | None = None
         self.ended_ns: int | None = None
 
@@ -162,7 +170,8 @@ class Conversation:
         if len(self._reports) >= REPORTS_KEPT:
             self._reports_dropped += 1
             return
-        text = self._redactor.redact(report.text[:REPORT_CHARS])
+        text = report.text[:REPORT_CHARS]
+        text = self._redactor.redact(text, cut=len(text) == REPORT_CHARS)
         stamped = Reported(at_ms=self._at_ms(), kind=report.kind, text=text)
         self._reports.append(stamped)
         if self.connected_ns is not None and not self.has_ended:
@@ -183,21 +192,34 @@ class Conversation:
             return
         try:
             now = now_ns()
-            sending = self._caller.frame(now, frame_index - self._next_frame)
+            skipped = frame_index - self._next_frame
+            sending = self._caller.frame(now, skipped)
             self._next_frame = frame_index + 1
             self._transport.send(sending.payload, sending.level)
             self._spool.sent(frame_index, due_ns, now, sending.payload, sending.level)
-            self._count(now - due_ns)
+            self._count(now, due_ns)
+            self._count_speech(sending, skipped)
             self._watch(now)
             self._look_for_end()
         except Exception:  # the call boundary: a defect ends this call, not the others
             log.exception("conversation_broke")
             self._broken()
 
-    def _count(self, late_ns: int) -> None:
+    def _count(self, now: int, due_ns: int) -> None:
         self.frames_planned += 1
-        self.lateness_ms.append(late_ns / 1e6)
-        metrics.packet_sent_late(late_ns / 1e9)
+        self.lateness_ms.append((now - due_ns) / 1e6)
+        metrics.packet_sent_late((now - due_ns) / 1e9)
+        if self._frame_ns:
+            lag_ms = (now - self._frame_ns) / 1e6 - PACKET_MS
+            self.loop_lag_max_ms = max(self.loop_lag_max_ms, lag_ms)
+        self._frame_ns = now
+
+    def _count_speech(self, sending: Sending, skipped: int) -> None:
+        """A stall within an utterance swallowed that many packets of it."""
+        speaks = sending.clip_hash is not None
+        self.speech_planned += speaks + (skipped if self._in_speech else 0)
+        self.speech_sent += speaks
+        self._in_speech = speaks and not sending.ended
 
     def _watch(self, now: int) -> None:
         assert self.connected_ns is not None

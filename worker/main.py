@@ -14,6 +14,7 @@ import shutil
 import signal
 import sys
 from collections.abc import AsyncIterator
+from typing import NamedTuple
 
 import structlog
 
@@ -30,6 +31,7 @@ from worker.call import Equipment
 from worker.capacity import Capacity
 from worker.commit import Ledger
 from worker.cores import keep_to
+from worker.host import Host
 from worker.leases import Leases
 from worker.media.clips import Clips
 from worker.media.ticker import Ticker
@@ -40,6 +42,13 @@ from worker.transports.peer import check_aiortc
 SAMPLE_S = 1.0
 
 log = structlog.get_logger()
+
+
+class _Watch(NamedTuple):
+    """Who wants a look once a second."""
+
+    heartbeat: metrics.Heartbeat
+    host: Host
 
 
 def main() -> None:
@@ -73,18 +82,18 @@ def _spare_the_loop() -> None:
 async def _serve(settings: Settings) -> None:
     check_aiortc()
     _spare_the_loop()
-    heartbeat = metrics.Heartbeat()
+    heartbeat, host = metrics.Heartbeat(), Host()
     with metrics.serve_metrics(settings.metrics_host, settings.metrics_port, heartbeat) as port:
-        async with _parts(settings) as (switchboard, leases, capacity, ticker):
+        async with _parts(settings, host) as (switchboard, leases, capacity, ticker):
             log.info("worker_ready", slots=settings.slots, metrics_port=port)
             metrics.slots_offered(settings.slots)
-            await _work(settings, switchboard, leases, capacity, ticker, heartbeat)
+            await _work(settings, switchboard, leases, capacity, ticker, _Watch(heartbeat, host))
     log.info("worker_stopped")
 
 
 @contextlib.asynccontextmanager
 async def _parts(
-    settings: Settings,
+    settings: Settings, host: Host
 ) -> AsyncIterator[tuple[Switchboard, Leases, Capacity, Ticker]]:
     if settings.redis_url is None or settings.storage_url is None:
         raise CommandError("a worker needs PHONEBANK_REDIS_URL and PHONEBANK_STORAGE_URL")
@@ -101,7 +110,9 @@ async def _parts(
         clips = Clips(studio, settings.data_path / "clips", assets.fetch)
         ticker, capacity = Ticker(), Capacity(settings.slots)
         leases = Leases(redis, settings.worker_name, settings.slots, settings.lease_s)
-        equipment = Equipment(ticker, clips, studio, http, os.environ, folder, settings.worker_name)
+        equipment = Equipment(
+            ticker, clips, studio, http, os.environ, folder, settings.worker_name, host
+        )
         ledger = Ledger(redis, storage)
         yield Switchboard(redis, equipment, leases, capacity, ledger), leases, capacity, ticker
         await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
@@ -113,7 +124,7 @@ async def _work(
     leases: Leases,
     capacity: Capacity,
     ticker: Ticker,
-    heartbeat: metrics.Heartbeat,
+    watch: _Watch,
 ) -> None:
     stopping = asyncio.Event()
     _stop_on_signals(stopping)
@@ -121,7 +132,7 @@ async def _work(
         tasks = [
             group.create_task(ticker.run(), name="ticker"),
             group.create_task(leases.keep(), name="leases"),
-            group.create_task(_sample(capacity, ticker, heartbeat), name="sample"),
+            group.create_task(_sample(capacity, ticker, watch), name="sample"),
             group.create_task(switchboard.serve(), name="switchboard"),
         ]
         await stopping.wait()
@@ -144,12 +155,11 @@ def _stop_on_signals(stopping: asyncio.Event) -> None:
         loop.add_signal_handler(number, stop, number)
 
 
-async def _sample(capacity: Capacity, ticker: Ticker, heartbeat: metrics.Heartbeat) -> None:
-    """Once a second: sign of life, CPU share, lateness; and no garbage pauses over settled
-    calls.
-    """
+async def _sample(capacity: Capacity, ticker: Ticker, watch: _Watch) -> None:
+    """Once a second: sign of life, the host's pressure, CPU share, lateness."""
     while True:
-        heartbeat.beat()
+        watch.heartbeat.beat()
+        watch.host.sample()
         capacity.sample(ticker.lateness_p99_ms())
         await asyncio.sleep(SAMPLE_S)
 

@@ -19,6 +19,7 @@ from shared.result import (
     CheckResult,
     Decision,
     Evidence,
+    HostPressure,
     Instrument,
     Measures,
     Recording,
@@ -57,7 +58,12 @@ class Account(msgspec.Struct, frozen=True, kw_only=True):
     script_checks: list[CheckResult]
     caller_turns: list[CallerTurn]
     lateness_ms: array[float]
+    loop_lag_ms: float | None
+    host: HostPressure | None
     frames_planned: int
+    speech_planned: int
+    speech_sent: int
+    lines_planned: int
     earlier_attempts: list[str]
 
 
@@ -139,17 +145,24 @@ def _recording(account: Account) -> Recording | None:
 
 def _instrument(account: Account) -> Instrument:
     late = sorted(account.lateness_ms)
+    studied = account.studied
     return Instrument(
         worker=account.worker,
         send_lateness_p50_ms=nearest_rank(late, 50) if late else None,
         send_lateness_p99_ms=nearest_rank(late, 99) if late else None,
         send_lateness_max_ms=late[-1] if late else None,
-        # The ticker is the loop's own clockwork: its worst frame is the loop's worst lag.
-        loop_lag_max_ms=late[-1] if late else None,
+        loop_lag_max_ms=account.loop_lag_ms if late else None,
+        host=account.host,
         packets_planned=account.frames_planned,
         packets_sent=account.statistics.packets_sent,
         packets_received=account.statistics.packets_received,
         packets_lost=account.statistics.packets_lost,
-        speech_detector=account.studied.detector if account.studied else "",
+        speech_packets_planned=account.speech_planned,
+        speech_packets_sent=account.speech_sent,
+        lines_planned=account.lines_planned,
+        lines_said=len({turn.step for turn in account.caller_turns if turn.step >= 0}),
+        caller_channel_ms=studied.caller_channel_ms if studied else None,
+        agent_channel_ms=studied.agent_channel_ms if studied else None,
+        speech_detector=studied.detector if studied else "",
         versions=VERSIONS,
     )

@@ -61,6 +61,9 @@ class Studio:
             return self._make(job) if isinstance(job, MakeClip) else finish(job)
         except RenderingError as error:
             message = str(error)
+        except OSError as error:
+            tag = type(job).__struct_config__.tag
+            return Failed(message=f"{type(error).__name__}: {error}", job=str(tag), disk=True)
         except Exception as error:  # noqa: BLE001 - the call boundary: one job ends, not all
             message = f"{type(error).__name__}: {error}"
         tag = type(job).__struct_config__.tag
@@ -91,6 +94,8 @@ def finish(job: FinishCall) -> Finished:
         turns=measured.turns,
         measures=measured.measures,
         detector=measured.detector,
+        caller_channel_ms=timeline.caller_ms,
+        agent_channel_ms=timeline.agent_ms,
     )
 
 

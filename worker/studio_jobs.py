@@ -56,6 +56,9 @@ class Finished(msgspec.Struct, frozen=True, kw_only=True, tag="finished"):
     """Without what only the transport knows."""
     detector: str
     """What found the agent's speech."""
+    caller_channel_ms: float | None = None
+    agent_channel_ms: float | None = None
+    """Lengths of the two channels, as far as packets and silence between them reach."""
 
 
 class Failed(msgspec.Struct, frozen=True, kw_only=True, tag="failed"):
@@ -64,6 +67,8 @@ class Failed(msgspec.Struct, frozen=True, kw_only=True, tag="failed"):
     message: str
     job: str
     """The job's tag."""
+    disk: bool = False
+    """The disk refused, not the work: no file could be read or written."""
 
 
 Answer = Made | Finished | Failed

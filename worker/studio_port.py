@@ -45,6 +45,12 @@ ENVIRONMENT = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "PYTHONPATH", "VIRTUA
 log = structlog.get_logger()
 
 
+class StudioDiskError(StudioError):
+    """The studio lives, and its disk refused a file."""
+
+    reason = "studio_disk"
+
+
 class _Pending:
     """A job that somebody waits for."""
 
@@ -128,7 +134,7 @@ class Studio:
         finally:
             del self._pending[number]
         if isinstance(answer, Failed):
-            raise StudioError(answer.message)
+            raise (StudioDiskError if answer.disk else StudioError)(answer.message)
         return answer
 
     def _send(self, process: asyncio.subprocess.Process, pending: _Pending) -> None:

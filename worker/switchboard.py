@@ -10,23 +10,25 @@ import asyncio
 import functools
 import shutil
 import time
+from datetime import UTC, datetime
 
 import structlog
 from redis.asyncio import Redis
 
 from shared import metrics
-from shared.call import EndedReason
+from shared.call import REASONS, CallStage, EndedReason, Step, Validity, Verdict
 from shared.errors import PlanError, StateError
 from shared.expansion import call_of_index
 from shared.logs import bound_call
 from shared.plan import RunPlan
 from shared.plan_text import read_plan
+from shared.result import CallResult, Instrument
 from shared.state.calls import CallKey, claim
 from shared.state.queue import SwitchboardWorker
 from shared.state.runs import plan_text
 from worker.call import Call, Equipment
 from worker.capacity import Capacity
-from worker.commit import Ledger
+from worker.commit import Finished, Ledger
 from worker.leases import Leases
 
 PLANS_KEPT = 16
@@ -106,7 +108,12 @@ class Switchboard:
         if claimed is None:
             log.info("call_not_ours")
             return
-        plan = await self._plan_of(key.run)
+        try:
+            plan = await self._plan_of(key.run)
+        except PlanError as error:  # intake read it once, so an older worker meets a newer plan
+            log.error("plan_unreadable", error=str(error))  # noqa: TRY400 - no trace wanted
+            await self._ledger.settle(key, _unreadable(key, self._equipment, error))
+            return
         if plan is None:
             return
         metrics.call_started(self._capacity.running)
@@ -126,8 +133,32 @@ class Switchboard:
         if text is None:
             log.warning("run_has_no_plan")
             return None
-        try:
-            return self._read_plan(text)
-        except PlanError as error:  # intake read it once, so an older worker meets a newer plan
-            log.error("plan_unreadable", error=str(error))  # noqa: TRY400 - no trace wanted
-            return None
+        return self._read_plan(text)
+
+
+def _unreadable(key: CallKey, equipment: Equipment, error: PlanError) -> Finished:
+    """The result of a call of which only the place in its run is known."""
+    reason = EndedReason.PLAN_INVALID
+    return Finished(
+        result=CallResult(
+            run=key.run,
+            index=key.index,
+            attempt=key.attempt,
+            seed=0,
+            agent="",
+            scenario="",
+            persona="",
+            repetition=0,
+            stage=CallStage.CONNECTING,
+            ended_reason=reason,
+            failure_owner=REASONS[reason].owner,
+            failed_step=Step.CONFIG,
+            validity=Validity.VOID,
+            verdict=Verdict.NONE,
+            detail=str(error)[:300],
+            void_reasons=[f"{reason}: {REASONS[reason].sentence}"],
+            started_at=datetime.now(UTC).isoformat(),
+            instrument=Instrument(worker=equipment.worker),
+        ),
+        folder=equipment.folder / str(key),
+    )

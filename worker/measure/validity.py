@@ -1,24 +1,112 @@
-"""Whether a call's measurements can be trusted. Judges our own side only, never the agent."""
+"""Whether a call's measurements can be trusted. Judges our own side only, never the agent.
+
+One gate is one row of `GATES`: its figure of `Instrument`, the limit, the word that
+`CallResult.void_reasons` begins with, and the figures that are wrong where it is passed. The whole
+call is void then: it is shown with all its figures, repeated where the plan allows retries, and
+never counted for or against the agent. `docs/reasons.md` has the same table, held by a test.
+
+A call that ended for a reason of fleet or plan is void as well (`shared.call.REASONS`).
+"""
 
 from __future__ import annotations
 
-from shared.call import REASONS, EndedReason, Owner, Validity
-from shared.result import Instrument
+from collections.abc import Callable
 
-SEND_LATENESS_P99_LIMIT_MS = 20.0
-"""One packet: later than that, the agent heard another rhythm than the one recorded."""
-LOOP_LAG_LIMIT_MS = 500.0
-SENT_SHARE_NEEDED = 0.99
+import msgspec
+
+from shared.call import REASONS, EndedReason, Owner, Validity, VoidReason
+from shared.result import HostPressure, Instrument
+
+LATENCIES = "latencies, barge-in"
+EVERYTHING = "all"
+
+
+class Gate(msgspec.Struct, frozen=True):
+    """`exceeds` gives the figure; None: there is nothing to judge. Up to `limit` is allowed."""
+
+    reason: VoidReason
+    limit: float
+    unit: str
+    figure: str
+    """What is looked at, in words."""
+    voids: str
+    """Which of the call's figures are wrong beyond the limit."""
+    value: Callable[[Instrument], float | None]
+
+
+def _host(name: str) -> Callable[[Instrument], float | None]:
+    def value(instrument: Instrument) -> float | None:
+        found: float | None = getattr(instrument.host or HostPressure(), name)
+        return found
+
+    return value
+
+
+def _own_loss(instrument: Instrument) -> float | None:
+    planned = instrument.packets_planned
+    lost = planned - instrument.packets_sent
+    # The last frame of a call may still be waiting for aiortc when the line is cut.
+    return 100 * max(0, lost - 1) / planned if planned else None
+
+
+def _speech_missing(instrument: Instrument) -> float | None:
+    return float(instrument.speech_packets_planned - instrument.speech_packets_sent)
+
+
+def _lines_missing(instrument: Instrument) -> float | None:
+    return float(max(0, instrument.lines_planned - instrument.lines_said))
+
+
+def _channel_difference(instrument: Instrument) -> float | None:
+    caller_ms, agent_ms = instrument.caller_channel_ms, instrument.agent_channel_ms
+    return None if caller_ms is None or agent_ms is None else abs(caller_ms - agent_ms)
+
+
+GATES = (
+    Gate(
+        VoidReason.CALLER_DEGRADED, 20.0, "ms",
+        "lateness of our packets, 99th percentile", LATENCIES,
+        lambda instrument: instrument.send_lateness_p99_ms,
+    ),  # one packet: later than that, the agent heard another rhythm than the one recorded
+    Gate(
+        VoidReason.LOOP_STALLED, 200.0, "ms",
+        "longest stand-still of our event loop", LATENCIES,
+        lambda instrument: instrument.loop_lag_max_ms,
+    ),  # what the ticker catches up on, and a hole that an agent may take for the end of a turn
+    Gate(
+        VoidReason.OWN_PACKETS_LOST, 1.0, "% of those planned",
+        "our packets that were never sent", EVERYTHING, _own_loss,
+    ),
+    Gate(
+        VoidReason.HOST_PRESSURE, 25.0, "% of the call",
+        "our loop waited for a core that others used", LATENCIES, _host("waited_percent"),
+    ),
+    Gate(
+        VoidReason.HOST_PRESSURE, 10.0, "% of the call",
+        "cores stolen by the hypervisor", LATENCIES, _host("stolen_percent"),
+    ),
+    Gate(
+        VoidReason.HOST_PRESSURE, 5.0, "% of the call",
+        "our cgroup was throttled", LATENCIES, _host("throttled_percent"),
+    ),
+    Gate(
+        VoidReason.SCRIPT_UNSAID, 5.0, "packets of 20 ms",
+        "parts of utterances that were begun and never sent", EVERYTHING, _speech_missing,
+    ),
+    Gate(
+        VoidReason.SCRIPT_UNSAID, 0.0, "lines",
+        "lines of a finished script of which nothing was audible", EVERYTHING, _lines_missing,
+    ),
+    Gate(
+        VoidReason.CHANNELS_UNEQUAL, 250.0, "ms",
+        "difference in length between the two channels", EVERYTHING, _channel_difference,
+    ),
+)  # fmt: skip
 
 
 def judge(instrument: Instrument, ended_reason: EndedReason) -> tuple[Validity, list[str]]:
     """`void` with one sentence per reason where our side, not the agent, spoiled the call."""
-    reasons = [
-        *_ended(ended_reason),
-        *_lateness(instrument),
-        *_loop_lag(instrument),
-        *_unsent(instrument),
-    ]
+    reasons = [*_ended(ended_reason), *_passed(instrument)]
     return (Validity.VOID if reasons else Validity.VALID), reasons
 
 
@@ -29,24 +117,11 @@ def _ended(ended_reason: EndedReason) -> list[str]:
     return [f"{ended_reason}: {facts.sentence}"]
 
 
-def _lateness(instrument: Instrument) -> list[str]:
-    late_ms = instrument.send_lateness_p99_ms
-    if late_ms is None or late_ms <= SEND_LATENESS_P99_LIMIT_MS:
-        return []
-    late = f"one in a hundred of our packets left {late_ms:.1f} ms late or later"
-    return [f"caller_degraded: {late}, more than {SEND_LATENESS_P99_LIMIT_MS:g} ms"]
-
-
-def _loop_lag(instrument: Instrument) -> list[str]:
-    lag_ms = instrument.loop_lag_max_ms
-    if lag_ms is None or lag_ms <= LOOP_LAG_LIMIT_MS:
-        return []
-    lag = f"our event loop stood still for {lag_ms:.0f} ms"
-    return [f"caller_degraded: {lag}, more than {LOOP_LAG_LIMIT_MS:g} ms"]
-
-
-def _unsent(instrument: Instrument) -> list[str]:
-    planned, sent = instrument.packets_planned, instrument.packets_sent
-    if sent >= planned * SENT_SHARE_NEEDED:
-        return []
-    return [f"caller_degraded: {sent} of {planned} packets were sent, fewer than 99 %"]
+def _passed(instrument: Instrument) -> list[str]:
+    found = []
+    for gate in GATES:
+        value = gate.value(instrument)
+        if value is not None and value > gate.limit:
+            bound = f"more than {gate.limit:g} {gate.unit}"
+            found.append(f"{gate.reason}: {gate.figure}: {value:.1f}, {bound}")
+    return found

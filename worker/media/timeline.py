@@ -74,6 +74,16 @@ class Timeline(msgspec.Struct, frozen=True):
         return pcm
 
     @property
+    def caller_ms(self) -> float:
+        """How far the caller's frames reach; 0.0 where there are none."""
+        return (self.caller[-1].at_ns + PACKET_NS) / 1e6 if self.caller else 0.0
+
+    @property
+    def agent_ms(self) -> float:
+        """How far the agent's side reaches, silence where nothing came included."""
+        return len(self.agent_samples) * 1000 / RATE_HZ
+
+    @property
     def slots(self) -> int:
         """20 ms slots that hold the whole call."""
         return math.ceil(self.duration_ms * 1e6 / PACKET_NS)

@@ -1,0 +1,1 @@
+"""Planted faults: what each ends in, and the pages that say so."""
