@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import gc
 import os
 import shutil
 import signal
@@ -31,6 +30,7 @@ from worker.call import Equipment
 from worker.capacity import Capacity
 from worker.commit import Ledger
 from worker.cores import keep_to
+from worker.garbage import spare_the_loop
 from worker.host import Host
 from worker.leases import Leases
 from worker.media.clips import Clips
@@ -69,19 +69,9 @@ def _said(error: Exception, code: int) -> int:
     return code
 
 
-def _spare_the_loop() -> None:
-    """Keep what start-up made out of garbage collection, and make full collections rare.
-
-    A full collection over hundreds of peer connections stops the loop for tens of milliseconds.
-    """
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(20_000, 20, 50)
-
-
 async def _serve(settings: Settings) -> None:
     check_aiortc()
-    _spare_the_loop()
+    spare_the_loop()
     heartbeat, host = metrics.Heartbeat(), Host()
     with metrics.serve_metrics(settings.metrics_host, settings.metrics_port, heartbeat) as port:
         async with _parts(settings, host) as (switchboard, leases, capacity, ticker):

@@ -45,16 +45,21 @@ class Caller:
     """One simulated person in one call.
 
     `clips` holds the sound of every request of the script (`Script.requests`) by the request's
-    hash. Raises KeyError at once when one is missing.
+    hash. Raises KeyError at once when one is missing. `listener` is what hears the agent.
     """
 
     def __init__(
-        self, script: Script, clips: Mapping[str, Clip], persona: Persona, limits: Limits
+        self,
+        script: Script,
+        clips: Mapping[str, Clip],
+        persona: Persona,
+        limits: Limits,
+        listener: Listener | None = None,
     ) -> None:
         self._clips = {request.hash: clips[request.hash] for request in script.requests()}
         self._turns = Turns(script, persona, limits.first_audio_s, self._clips)
         self._speaker = Speaker(self._clips[script.bed.hash])
-        self._listener = Listener()
+        self._listener = listener or Listener()
         self._spoken = SpokenTurns()
         self._connected_ns = 0
         self._frame_ms = 0.0
