@@ -6,6 +6,7 @@ import importlib
 import re
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -43,19 +44,25 @@ def s3_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
         *(str(rclone()), "serve", "s3", str(root), "--addr", "127.0.0.1:0"),
         *("--auth-key", f"{KEY_ID},{SECRET}", "--config", ""),
     ]
-    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
-    assert process.stderr is not None
+    # Into a file: a pipe that nobody reads on fills up, and then the server stops answering.
+    log_file = root.parent / "rclone.log"
+    with log_file.open("wb") as log:
+        process = subprocess.Popen(command, stderr=log)
     try:
-        for line in process.stderr:
-            if found := re.search(r"http://127\.0\.0\.1:\d+", line):
-                yield S3Server(found[0], root / BUCKET)
-                break
-        else:
-            pytest.fail("rclone ended without serving")
+        yield S3Server(_announced(log_file, process), root / BUCKET)
     finally:
         process.terminate()
         process.wait(10)
-        process.stderr.close()
+
+
+def _announced(log_file: Path, process: subprocess.Popen[bytes]) -> str:
+    """The URL that the server says it listens on."""
+    deadline_s = time.monotonic() + 20
+    while time.monotonic() < deadline_s and process.poll() is None:
+        if found := re.search(r"http://127\.0\.0\.1:\d+", log_file.read_text()):
+            return found[0]
+        time.sleep(0.02)
+    pytest.fail(f"rclone does not serve: {log_file.read_text()}")
 
 
 @pytest.fixture
