@@ -33,6 +33,7 @@ from worker.commit import Finished
 from worker.conversation import Conversation, Ending
 from worker.host import Host
 from worker.media.clips import Clips
+from worker.media.listener import Listener
 from worker.media.spool import SpoolWriter
 from worker.media.ticker import Ticker
 from worker.outcome import Account, finished_result
@@ -62,6 +63,8 @@ class Equipment(msgspec.Struct, frozen=True):
     worker: str
     host: Host | None = None
     """None: nobody samples the host."""
+    listener: type[Listener] = Listener
+    """How callers hear."""
 
 
 class Call:
@@ -201,7 +204,11 @@ class Call:
             }
         )
         self._caller = Caller(
-            script=script, clips=clips, persona=self._persona, limits=self._plan.limits
+            script=script,
+            clips=clips,
+            persona=self._persona,
+            limits=self._plan.limits,
+            listener=self._equipment.listener(),
         )
         return self._caller
 
