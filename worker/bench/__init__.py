@@ -1,0 +1,1 @@
+"""What a caller costs on this machine: `python -m worker.bench capacity`. No part of a fleet."""
