@@ -127,6 +127,43 @@ async def test_a_job_that_hangs_is_given_up() -> None:
         await eventually(lambda: studio.restarts == 1, "the studio was replaced")
 
 
+# A studio that takes 0.2 s a job and knows only how to fail; the job named on its command line
+# kills it.
+POOR_STUDIO = """
+import os, sys, time, msgspec
+source, sink = sys.stdin.buffer, sys.stdout.buffer
+while head := source.read(4):
+    number = msgspec.msgpack.decode(source.read(int.from_bytes(head, "big")))["number"]
+    if number == int(sys.argv[1]):
+        os._exit(1)
+    time.sleep(0.2)
+    answer = {"type": "failed", "message": f"tried {number}", "job": "make_clip"}
+    data = msgspec.msgpack.encode({"number": number, "answer": answer})
+    sink.write(len(data).to_bytes(4, "big") + data)
+    sink.flush()
+"""
+
+
+async def test_the_wait_in_line_is_no_part_of_a_jobs_time() -> None:
+    """Many jobs at once are worked off one by one, and none is given up for that."""
+    poor = (sys.executable, "-c", POOR_STUDIO, "-1")
+    async with Studio(poor, job_limit_s=0.8) as studio:
+        asked = [studio.make_clip(Bed(level_dbfs=-n)) for n in range(8)]
+        told = await asyncio.gather(*asked, return_exceptions=True)
+        assert [str(error) for error in told] == [f"tried {n}" for n in range(1, 9)]
+        assert studio.restarts == 0
+
+
+async def test_a_deadly_job_takes_none_of_those_behind_it_along() -> None:
+    """Only what the process was at when it died is to blame."""
+    poor = (sys.executable, "-c", POOR_STUDIO, "1")
+    async with Studio(poor) as studio:
+        asked = [studio.make_clip(Bed(level_dbfs=-n)) for n in range(3)]
+        told = await asyncio.gather(*asked, return_exceptions=True)
+        assert "died 2 times" in str(told[0])
+        assert [str(error) for error in told[1:]] == ["tried 2", "tried 3"]
+
+
 async def test_what_libraries_print_does_not_spoil_the_answers() -> None:
     """Nonsense instead of an answer is a death, not an answer."""
     chatty = (sys.executable, "-c", "print('hello there, this is no message at all', flush=True)")
