@@ -13,7 +13,8 @@ HEAD = """\
 # Why calls end, and when their figures do not count
 
 Made by `python -m tests.faults.reasons_page` from `shared/call.py` and
-`worker/measure/validity.py`; a test holds it to them. What each planted fault comes to stands in [faults.md](faults.md).
+`worker/measure/validity.py`; a test holds it to them. What each planted fault comes to stands in
+[faults.md](faults.md).
 
 ## Ended reasons
 
