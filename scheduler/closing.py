@@ -58,7 +58,7 @@ class Closing:
             return 0
         try:
             await self._close(run)
-        except FleetError as error:
+        except (FleetError, OSError) as error:  # storage, Redis, or the disk under the rows
             log.warning("closing_put_off", run=run, error=str(error))
             with contextlib.suppress(FleetError):
                 now_ms = await redis_time_ms(self._redis)

@@ -36,9 +36,6 @@ from shared.state.submissions import (
 from shared.storage import NotStored, Storage
 from shared.storage_keys import plan_key, run_key
 
-PLAN_LIMIT_BYTES = 2_000_000
-MOST_CALLS = 10**12
-"""Indexes stay exact in every part of the fleet far beyond this."""
 FIELDS = frozenset({"submission", "plan", "key", "submitted_by"})
 AT_ONCE = 10
 WAIT_MS = 1000
@@ -90,10 +87,7 @@ class Intake:
 
     async def _answer(self, submission: Submission, name: str) -> Accepted | Refused:
         try:
-            written = _plan_of(submission)
-            plan = await asyncio.to_thread(read_plan, written)
-            _check_size(plan)
-            text = _as_json(written)
+            plan, text = await asyncio.to_thread(_read, _plan_of(submission))
         except PlanError as error:
             return Refused(error.path, error.line, error.message, error.right)
         except FleetError:
@@ -130,7 +124,10 @@ class Intake:
             stored = await self._storage.get(run_key(run))
         except NotStored:
             return False
-        state = msgspec.json.decode(stored, type=RunResult).state
+        try:
+            state = msgspec.json.decode(stored, type=RunResult).state
+        except msgspec.DecodeError:  # of another version: it was a run, and its results stay
+            return True
         return state in (RunState.FINISHED, RunState.CANCELLED)
 
 
@@ -143,25 +140,17 @@ def _plan_of(submission: Submission) -> bytes:
     text = submission.fields.get("plan", b"")
     if not text:
         raise PlanError("the submission holds no plan", right="a field `plan` with the plan's text")
-    if len(text) > PLAN_LIMIT_BYTES:
-        right = f"at most {PLAN_LIMIT_BYTES} bytes; sounds travel as assets, not inside the plan"
-        raise PlanError(f"the plan has {len(text)} bytes", right=right)
     return text
 
 
-def _as_json(text: bytes) -> bytes:
-    """The same plan as JSON: what a person wrote in YAML is turned into it."""
+def _read(text: bytes) -> tuple[RunPlan, bytes]:
+    """The plan, and its text as JSON: what a person wrote in YAML is turned into it."""
+    plan = read_plan(text)
     try:
         msgspec.json.decode(text)
     except msgspec.DecodeError:
-        return msgspec.json.encode(dict(surface(text)))
-    return text
-
-
-def _check_size(plan: RunPlan) -> None:
-    if plan.call_count > MOST_CALLS:
-        right = f"at most {MOST_CALLS} calls in one run"
-        raise PlanError(f"the plan has {plan.call_count} calls", path="$.repeat", right=right)
+        return plan, msgspec.json.encode(dict(surface(text)))
+    return plan, text
 
 
 def _begun(run: str, plan: RunPlan, record: RunRecord) -> RunResult:

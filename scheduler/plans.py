@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import OrderedDict
 
 from redis.asyncio import Redis
@@ -38,7 +39,7 @@ class Plans:
             return self._kept[run]
         text = await plan_text(self._redis, run) or await self._stored(run)
         try:
-            plan = read_plan(text)
+            plan = await asyncio.to_thread(read_plan, text)
         except PlanError as error:
             raise PlanLost(f"{run}: the stored plan cannot be read: {error}") from error
         self._kept[run] = plan

@@ -28,9 +28,11 @@ local function activate(run)
   redis.call('ZADD', active_key(), math.max(tonumber(pass), vtime), run)
 end
 
--- Count a call in (1) or out (-1) of a worker's hands.
+-- Count a call in (1) or out (-1) of a worker's hands. A run that Redis lost is not made anew.
 local function employ(run, worker, by)
-  redis.call('HINCRBY', run_key(run), 'running', by)
+  if redis.call('EXISTS', run_key(run)) == 1 then
+    redis.call('HINCRBY', run_key(run), 'running', by)
+  end
   redis.call('HINCRBY', busy_key(), '*', by)
   if redis.call('HINCRBY', busy_key(), worker, by) <= 0 then
     redis.call('HDEL', busy_key(), worker)

@@ -7,13 +7,22 @@ import asyncio
 import msgspec
 from redis.asyncio import Redis
 
-from scheduler.intake import PLAN_LIMIT_BYTES, Intake
+from scheduler.intake import Intake
 from shared.call import RunState
 from shared.result import RunResult
+from shared.source_bounds import MAX_BYTES
 from shared.state.keys import SUBMISSIONS
 from shared.state.redis import ask
 from shared.state.runs import read_run
-from shared.state.submissions import Accepted, Refused, answer, open_stream, submit, take
+from shared.state.submissions import (
+    Accepted,
+    Refused,
+    answer,
+    open_stream,
+    run_id,
+    submit,
+    take,
+)
 from shared.storage import Storage
 from shared.storage_keys import plan_key, run_key
 from tests.integration.state.plans import surface_text
@@ -94,6 +103,20 @@ async def test_a_key_of_a_finished_run_that_redis_forgot_does_not_run_again(redi
     assert await read_run(redis, first.run) is None
 
 
+async def test_a_key_whose_record_cannot_be_read_does_not_stop_intake(redis: Redis) -> None:
+    """It was a run, of some other version: it is not run again, and the next plan is answered."""
+    storage = Storage.open("memory://")
+    await storage.put(run_key(run_id("one", "nightly-1")), b'{"run":1}')
+    await submit(redis, surface_text(), "one", "nightly-1")
+    await submit(redis, surface_text(), "two")
+    await settle(redis, storage)
+    first, second = await answer(redis, "one"), await answer(redis, "two")
+    assert isinstance(first, Accepted)
+    assert isinstance(second, Accepted)
+    assert await read_run(redis, first.run) is None
+    assert await read_run(redis, second.run) is not None
+
+
 async def test_a_broken_plan_is_refused_with_its_place(redis: Redis) -> None:
     """The refusal names path, reason and what would be right."""
     tree = msgspec.json.decode(surface_text())
@@ -107,7 +130,7 @@ async def test_a_broken_plan_is_refused_with_its_place(redis: Redis) -> None:
 async def test_what_is_no_plan_is_refused(redis: Redis) -> None:
     """Nonsense, nothing, and too much are answered too."""
     storage = Storage.open("memory://")
-    for plan in (b"\x00\xff", b"[]", b"{", b"", b" " * (PLAN_LIMIT_BYTES + 1)):
+    for plan in (b"\x00\xff", b"[]", b"{", b"", b" " * (MAX_BYTES + 1)):
         assert (await refusal(redis, storage, plan)).message
 
 

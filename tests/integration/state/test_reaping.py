@@ -8,7 +8,7 @@ from redis.asyncio import Redis
 
 from shared.state.admission import Reaped, reap
 from shared.state.calls import announce_worker, claim, commit, renew
-from shared.state.keys import CLOSING, IN_PROGRESS, JOB, LEASES, QUEUE
+from shared.state.keys import CLOSING, IN_PROGRESS, JOB, LEASES, QUEUE, RUN
 from shared.state.redis import ask
 from shared.state.runs import cancel_run, read_run
 from tests.integration.state.plans import admit, passed, plan, slots, start, void
@@ -108,6 +108,18 @@ async def test_a_dead_workers_calls_do_not_take_slots_for_ever(redis: Redis) -> 
     await announce_worker(redis, "alive", 3)
     assert [key.index for key in await admit(redis)] == [0, 1, 2]
     assert await ask(redis, "HGETALL", "phonebank:busy") == {b"*": b"0"}
+
+
+async def test_a_call_of_a_run_that_redis_lost_leaves_nothing_of_it(redis: Redis) -> None:
+    """Not half a run without a life, which its idempotency key could never start again."""
+    await slots(redis)
+    await start(redis, "r", plan(1))
+    [key] = await admit(redis)
+    assert await claim(redis, key, "w", lease_ms=1)
+    await ask(redis, "DEL", RUN.at("r"))
+    assert await reap_something(redis) == Reaped(0, 0, 1, [])
+    assert await ask(redis, "EXISTS", RUN.at("r")) == 0
+    assert await start(redis, "r", plan(1))
 
 
 async def test_two_reapers_at_once_take_each_call_back_once(redis: Redis) -> None:
