@@ -20,6 +20,7 @@ from phonebank.child import Child, ParentPipe, Program, guarded, python_module
 from phonebank.child_environ import environ_for_children
 from phonebank.private_folder import PrivateFolder, private_folder
 from phonebank.valkey import url_of, valkey_command, wait_until_it_answers
+from shared.errors import CommandError, first_error
 
 log = structlog.get_logger()
 
@@ -119,6 +120,7 @@ class EmbeddedFleet:
             with_aws=order.storage_url.startswith("s3:"),
         )
         return inherited | {
+            "PHONEBANK_METRICS_PORT": "",  # one port cannot serve two processes: see `_metrics`
             "PHONEBANK_REDIS_URL": self.redis_url,
             "PHONEBANK_STORAGE_URL": order.storage_url,
             "PHONEBANK_DATA_DIR": str(order.data_dir),
@@ -137,18 +139,17 @@ class EmbeddedFleet:
 
 @contextlib.asynccontextmanager
 async def embedded_fleet(order: FleetOrder) -> AsyncIterator[EmbeddedFleet]:
-    """A fleet for the time of the block; raises `FleetError` when it cannot be kept up."""
+    """A fleet for the time of the block; raises `FleetError` when it cannot be kept up.
+
+    Raises `CommandError` for a storage that its processes could not share.
+    """
+    if order.storage_url.startswith("memory:"):
+        raise CommandError("PHONEBANK_STORAGE_URL: memory:// is no storage that processes share")
     with private_folder(order.data_dir) as folder, ParentPipe() as pipe:
         fleet = EmbeddedFleet(order, folder, pipe)
         async with fleet.supervised():
             await fleet.bring_up()
             yield fleet
-
-
-def first_error(errors: BaseExceptionGroup[BaseException]) -> BaseException:
-    """The first error inside nested groups: the others followed from it."""
-    first = errors.exceptions[0]
-    return first_error(first) if isinstance(first, BaseExceptionGroup) else first
 
 
 def split_cores(cores: list[int]) -> tuple[int | None, set[int] | None]:

@@ -29,7 +29,7 @@ class Changes(msgspec.Struct, frozen=True, kw_only=True):
     """`path=value` words, applied first."""
     only: Selection = Selection()
     failed: Callable[[RunPlan], Selection] | None = None
-    """Given the plan, the part of it to run again; None runs all."""
+    """Given what `only` left of the plan, the part of it to run again; None runs all."""
 
 
 class ReadyPlan(msgspec.Struct, frozen=True, kw_only=True):
@@ -49,10 +49,10 @@ def ready_plan(file: Path, changes: Changes = Changes()) -> ReadyPlan:  # noqa: 
     tree = surface(_source_of(file), str(file))
     for word in changes.set_words:
         apply_set(tree, word)
-    plan = read_tree(tree, where=LOCAL_FILE)
+    read_tree(tree, where=LOCAL_FILE)  # what is dropped below must be right, too
     changes.only.apply(tree)
     if changes.failed is not None:
-        changes.failed(plan).apply(tree)
+        changes.failed(read_tree(tree, where=LOCAL_FILE)).apply(tree)
     read_tree(tree, where=LOCAL_FILE)
     hashed, assets = _collected(tree, file)
     text = msgspec.json.encode(hashed)

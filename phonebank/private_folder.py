@@ -18,7 +18,7 @@ from typing import IO
 
 import msgspec
 
-from shared.errors import FleetError
+from shared.errors import CommandError, FleetError
 
 LONGEST_SOCKET_PATH = 100
 """Bytes; the kernel's limit is 107 on Linux and 103 on macOS."""
@@ -39,15 +39,13 @@ class PrivateFolder(msgspec.Struct, frozen=True):
 def private_folder(data_dir: Path) -> Iterator[PrivateFolder]:
     """A folder for the time of the block; folders of dead owners are swept on the way in.
 
-    When the fleet failed, the folder with its logs stays until the next fleet sweeps it.
+    When the fleet failed, the folder with its logs stays until the next fleet sweeps it. Raises
+    `CommandError` where no folder can be made.
     """
-    home = data_dir / "embedded"
-    home.mkdir(mode=0o700, parents=True, exist_ok=True)
-    with _locked(home / ".home-lock"):  # nobody sweeps a folder between its making and its lock
-        _sweep(home)
-        path = Path(tempfile.mkdtemp(prefix=f"{os.getpid()}-", dir=home))
-        lock = (path / LOCK_NAME).open("w")
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    try:
+        path, lock = _made(data_dir / "embedded")
+    except OSError as error:
+        raise CommandError(f"PHONEBANK_DATA_DIR: {data_dir}: {error.strerror}") from None
     keep = False
     try:
         yield PrivateFolder(path, _socket_for(path))
@@ -58,6 +56,16 @@ def private_folder(data_dir: Path) -> Iterator[PrivateFolder]:
         if not keep:
             _remove(path)
         lock.close()
+
+
+def _made(home: Path) -> tuple[Path, IO[str]]:
+    home.mkdir(mode=0o700, parents=True, exist_ok=True)
+    with _locked(home / ".home-lock"):  # nobody sweeps a folder between its making and its lock
+        _sweep(home)
+        path = Path(tempfile.mkdtemp(prefix=f"{os.getpid()}-", dir=home))
+        lock = (path / LOCK_NAME).open("w")
+        fcntl.flock(lock, fcntl.LOCK_EX)
+    return path, lock
 
 
 def _socket_for(folder: Path) -> Path:

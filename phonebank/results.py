@@ -17,7 +17,7 @@ from urllib.parse import unquote, urlsplit
 
 import msgspec
 
-from shared.errors import CommandError
+from shared.errors import CommandError, FleetError, first_error
 from shared.result import CallResult, RunResult
 from shared.storage import Storage
 from shared.storage_keys import rows_key, run_folder, run_key
@@ -88,15 +88,26 @@ def clear(folder: Path) -> None:
 
 async def fetch_summary(storage: Storage, run: str, folder: Path) -> None:
     """Bring the run's result and the rows of its calls, without what lies behind them."""
-    for name in ("calls.jsonl", "run.json"):
-        await _fetch_one(storage, f"runs/{run}/{name}", folder / name)
+    await _fetch_one(storage, rows_key(run), folder / "calls.jsonl")
+    await _fetch_one(storage, run_key(run), folder / "run.json")
 
 
 async def fetch(storage: Storage, run: str, folder: Path) -> None:
     """Bring the run's result and every call's committed attempt to `folder`.
 
-    Files of a `file://` storage on the same disk are linked, not copied. Raises `StorageError`.
+    Files of a `file://` storage on the same disk are linked, not copied. Raises `StorageError`, or
+    `FleetError` where `folder` does not take them.
     """
+    try:
+        await _fetch_all(storage, run, folder)
+    except (OSError, ExceptionGroup) as failure:
+        error = first_error(failure) if isinstance(failure, ExceptionGroup) else failure
+        if isinstance(error, OSError):
+            raise FleetError(f"results do not go into {folder}: {error}") from None
+        raise error from None
+
+
+async def _fetch_all(storage: Storage, run: str, folder: Path) -> None:
     await asyncio.to_thread(clear, folder)
     prefix = f"{run_folder(run)}/"
     await _fetch_one(storage, rows_key(run), folder / "calls.jsonl")

@@ -15,7 +15,7 @@ import click
 import msgspec
 
 from phonebank.exit_codes import ExitCode, of_run
-from phonebank.fleet import EmbeddedFleet, FleetOrder, embedded_fleet, first_error
+from phonebank.fleet import EmbeddedFleet, FleetOrder, embedded_fleet
 from phonebank.interrupt import Interrupt, Interrupted, run_interruptible, show_cursor
 from phonebank.last_failed import LastFailed, NothingFailedError
 from phonebank.options import fleet_options, option, settings_from
@@ -34,7 +34,7 @@ from phonebank.results import (
     read_run,
 )
 from phonebank.selection import selection_from
-from shared.errors import FleetError
+from shared.errors import FleetError, first_error
 from shared.settings import Settings
 from shared.state.runs import RunStatus
 

@@ -21,6 +21,7 @@ from phonebank.tables import VERDICT_STYLES
 from shared.errors import CommandError
 from shared.state.runs import RunStatus, list_runs
 from shared.state.runs import read_run as read_status
+from shared.storage import NotStored
 from shared.storage_keys import run_folder
 
 
@@ -87,11 +88,11 @@ async def _bring(urls: tuple[str, str], run: str, folder: Path, *, whole: bool) 
             raise CommandError(
                 f"the run {run} is {status.state}: {status.done} of {status.planned} calls done"
             )
-        if whole:
-            await fetch(there.storage, run, folder)
-            return str(folder)
-        await fetch_summary(there.storage, run, folder)
-        return there.storage.url_of(run_folder(run))
+        try:
+            await (fetch if whole else fetch_summary)(there.storage, run, folder)
+        except NotStored as error:
+            raise CommandError(f"there are no results of a run {run}: {error}") from None
+        return str(folder) if whole else there.storage.url_of(run_folder(run))
 
 
 def _runs_table(found: list[RunStatus]) -> Table:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from pathlib import Path
+from urllib.parse import quote
 
 from shared.errors import CommandError, FleetError
 
@@ -38,7 +39,7 @@ def valkey_command(folder: Path, socket: Path) -> list[str]:
 
 def url_of(socket: Path) -> str:
     """The URL by which commands and scripts of this host reach it."""
-    return f"unix://{socket}"
+    return f"unix://{quote(str(socket))}"
 
 
 async def wait_until_it_answers(socket: Path, timeout_s: float) -> None:

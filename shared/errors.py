@@ -104,3 +104,9 @@ class CallFailure(PhonebankError):  # noqa: N818 - a call that fails is an outco
         self.ended_reason = ended_reason
         self.step = step
         self.detail = detail
+
+
+def first_error(errors: BaseExceptionGroup[BaseException]) -> BaseException:
+    """The first error inside nested groups: the others followed from it."""
+    first = errors.exceptions[0]
+    return first_error(first) if isinstance(first, BaseExceptionGroup) else first

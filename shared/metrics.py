@@ -17,6 +17,7 @@ from prometheus_client import REGISTRY, Counter, Gauge, Histogram
 from prometheus_client.exposition import make_wsgi_app
 
 from shared.call import REASONS, EndedReason, Owner, Step
+from shared.errors import CommandError
 from shared.result import CallResult
 
 SETUP_S = (0.05, 0.1, 0.25, 0.5, 1, 2, 3, 5, 10, 20)
@@ -170,14 +171,18 @@ class _QuietHandler(WSGIRequestHandler):
 @contextmanager
 def serve_metrics(host: str, port: int | None, heartbeat: Heartbeat) -> Iterator[int | None]:
     """Serve `/metrics` and `/healthz` from a thread; yields the port, or None when `port` is
-    None.
+    None. Raises `CommandError` for a port that cannot be had.
     """
     if port is None:
         yield None
         return
-    server = make_server(
-        host, port, _application(heartbeat), WSGIServer, handler_class=_QuietHandler
-    )
+    try:
+        server = make_server(
+            host, port, _application(heartbeat), WSGIServer, handler_class=_QuietHandler
+        )
+    except OSError as error:
+        reason = error.strerror or error
+        raise CommandError(f"PHONEBANK_METRICS_PORT: {host}:{port}: {reason}") from None
     thread = threading.Thread(target=server.serve_forever, name="metrics", daemon=True)
     thread.start()
     try:

@@ -15,6 +15,7 @@ from typing import Annotated
 
 import msgspec
 
+from shared.addresses import networks
 from shared.errors import CommandError
 
 PREFIX = "PHONEBANK_"
@@ -72,9 +73,14 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
                 continue
             raw[field] = _split(text) if field == "allow_addresses" else text
         try:
-            return msgspec.convert(raw, cls, strict=False)
+            settings = msgspec.convert(raw, cls, strict=False)
         except msgspec.ValidationError as error:
             raise CommandError(_named(str(error))) from None
+        try:
+            networks(settings.allow_addresses)
+        except ValueError as error:
+            raise CommandError(f"{PREFIX}ALLOW_ADDRESSES: {error}") from None
+        return settings
 
     @property
     def data_path(self) -> Path:

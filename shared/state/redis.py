@@ -47,8 +47,10 @@ def connect(url: str, *, max_connections: int = 32) -> Redis:
             retry=Retry(ExponentialBackoff(cap=0.5, base=0.05), 3),
             retry_on_error=[RedisConnectionError, RedisTimeoutError],
         )
-    except ValueError as error:
-        raise CommandError(f"PHONEBANK_REDIS_URL: {error}") from None
+    except ValueError:
+        # Its words are not passed on: it quotes what it takes for a port, often a password's start.
+        right = "a URL in which a password's special characters are percent-encoded"
+        raise CommandError(f"PHONEBANK_REDIS_URL cannot be read: expected {right}") from None
     return queue_client(pool)
 
 

@@ -13,10 +13,10 @@ from pathlib import Path
 import pytest
 
 from phonebank.child import ParentPipe, Program
-from phonebank.fleet import EmbeddedFleet, FleetOrder, split_cores
+from phonebank.fleet import EmbeddedFleet, FleetOrder, embedded_fleet, split_cores
 from phonebank.private_folder import LONGEST_SOCKET_PATH, private_folder
 from phonebank.valkey import valkey_command, wait_until_it_answers
-from shared.errors import FleetError
+from shared.errors import CommandError, FleetError
 from shared.state.redis import ask, connect
 from tests.conftest import eventually
 
@@ -111,6 +111,39 @@ def test_a_long_path_gets_a_short_socket_that_is_removed_too(tmp_path: Path) -> 
         assert len(os.fsencode(folder.socket)) < LONGEST_SOCKET_PATH
         assert folder.socket.parent.exists()
     assert not folder.socket.parent.exists()
+
+
+def test_a_data_folder_that_cannot_be_made_is_a_wrong_setting(tmp_path: Path) -> None:
+    """The sentence names the variable."""
+    (tmp_path / "file").write_text("")
+    with (
+        pytest.raises(CommandError, match="PHONEBANK_DATA_DIR"),
+        private_folder(tmp_path / "file" / "data"),
+    ):
+        pass
+
+
+async def test_storage_that_processes_cannot_share_is_refused_before_any_starts(
+    tmp_path: Path,
+) -> None:
+    """In memory each process would have its own."""
+    order = FleetOrder(data_dir=tmp_path, storage_url="memory://", environ=os.environ)
+    with pytest.raises(CommandError, match="memory://"):
+        async with embedded_fleet(order):
+            pass
+    assert not (tmp_path / "embedded").exists()
+
+
+async def test_a_metrics_port_of_the_environment_is_not_given_to_several_processes(
+    tmp_path: Path,
+) -> None:
+    """The second to bind it would end, again and again, and with it the fleet."""
+    environ = {**os.environ, "PHONEBANK_METRICS_PORT": "9", "PHONEBANK_LEASE_S": "7"}
+    order = FleetOrder(data_dir=tmp_path, storage_url=tmp_path.as_uri(), environ=environ)
+    async with embedded_fleet(order) as fleet:
+        given = [child.program.environ for child in fleet.children]
+    assert {names["PHONEBANK_LEASE_S"] for names in given} == {"7"}
+    assert {names["PHONEBANK_METRICS_PORT"] for names in given} == {""}
 
 
 async def test_the_logs_of_a_fleet_that_failed_stay_until_the_next_one(tmp_path: Path) -> None:

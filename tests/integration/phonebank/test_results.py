@@ -16,7 +16,7 @@ from phonebank.results import (
     read_rows,
     read_run,
 )
-from shared.errors import StorageError
+from shared.errors import FleetError, StorageError
 from shared.storage import Storage
 from tests.unit.phonebank.calls import a_call, a_run
 
@@ -84,6 +84,17 @@ async def test_a_run_that_is_not_stored_is_an_error(storage: Storage, tmp_path: 
     with pytest.raises(StorageError):
         await fetch(storage, "run-2", tmp_path / "out")
     assert not (tmp_path / "out" / "run.json").exists()
+
+
+async def test_a_folder_that_does_not_take_the_results_is_named(
+    storage: Storage, tmp_path: Path
+) -> None:
+    """One error that says where, not a group of them from the tasks that fetched."""
+    out = tmp_path / "out"
+    out.mkdir()
+    (out / "calls").write_text("a file of somebody's")
+    with pytest.raises(FleetError, match=str(out)):
+        await fetch(storage, "run-1", out)
 
 
 async def test_results_on_this_host_are_named_where_they_are(tmp_path: Path) -> None:

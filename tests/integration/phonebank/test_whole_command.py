@@ -243,6 +243,9 @@ async def test_a_fleet_that_stays_serves_other_commands(tmp_path: Path, start: S
     assert (tmp_path / "copy" / "calls" / "3" / "1" / "call.json").exists()
     cancel = start("cancel", listed[0], **there)
     assert "is not running" in cancel.communicate(timeout=20)[1]
+    unknown = start("show", "run-x", **there)
+    assert "run-x" in unknown.communicate(timeout=20)[1]
+    assert unknown.returncode == 2
 
     fleet.send_signal(signal.SIGINT)
     fleet.communicate(timeout=20)

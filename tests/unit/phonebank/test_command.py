@@ -69,11 +69,29 @@ def test_a_setting_of_the_wrong_type_names_its_variable(
     assert "PHONEBANK_SLOTS" in capsys.readouterr().err
 
 
-def test_a_password_in_a_url_is_not_shown(capsys: pytest.CaptureFixture[str]) -> None:
-    """A CI log is read by many."""
-    url = "redis://user:hunter2@127.0.0.1:1/0"
-    assert main(["runs", "--redis-url", url, "--storage-url", "memory://"]) == 4
+@pytest.mark.parametrize(
+    ("url", "code"),
+    [
+        ("redis://user:hunter2@127.0.0.1:1/0", 4),
+        ("redis://127.0.0.1:1/0?password=hunter2", 4),
+        ("redis://:hunter2/x@127.0.0.1:1/0", 2),
+    ],
+)
+def test_a_password_in_a_url_is_not_shown(
+    url: str, code: int, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A CI log is read by many; a slash in a password makes its start look like a port."""
+    assert main(["runs", "--redis-url", url, "--storage-url", "memory://"]) == code
     assert "hunter2" not in capsys.readouterr().err
+
+
+def test_networks_that_cannot_be_read_name_their_variable(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Before a worker is started that would only fall over them."""
+    monkeypatch.setenv("PHONEBANK_ALLOW_ADDRESSES", "10.0.0.0/8,agents.example")
+    assert main(["runs"]) == 2
+    assert "PHONEBANK_ALLOW_ADDRESSES" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("name", sorted(front_desk.commands))

@@ -9,6 +9,8 @@ import pytest
 
 from phonebank.cli import main
 from phonebank.last_failed import LastFailed, NothingFailedError
+from phonebank.plan_file import Changes, ready_plan
+from phonebank.selection import Selection
 from shared.call import Verdict
 from shared.errors import CommandError
 from shared.plan_text import read_plan
@@ -38,6 +40,17 @@ def test_the_failed_scenario_of_the_newest_results_is_selected(tmp_path: Path) -
     """Found in the folders of earlier runs."""
     results_in(tmp_path / "one", a_call(0), a_call(1, Verdict.FAIL, scenario="change"))
     assert LastFailed(tmp_path)(read_plan(PLAN)).names["scenario"] == {"change"}
+
+
+def test_only_narrows_what_failed(tmp_path: Path) -> None:
+    """Both options together run what failed of what was asked for."""
+    one, two = a_call(0, Verdict.FAIL), a_call(1, Verdict.FAIL, scenario="change")
+    results_in(tmp_path / "one", one, two)
+    plan = tmp_path / "plan.yaml"
+    plan.write_text(PLAN)
+    only = Selection(names={"scenario": {"change"}})
+    ready = ready_plan(plan, Changes(only=only, failed=LastFailed(tmp_path)))
+    assert [scenario.name for scenario in ready.plan.scenarios] == ["change"]
 
 
 def test_without_results_there_is_nothing_to_say_what_failed(tmp_path: Path) -> None:
