@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-import os
+import secrets
 from pathlib import Path
 
 from shared.assets import asset_hash, asset_key
@@ -31,15 +31,18 @@ class Assets:
         path = self._folder / sha256
         if not await asyncio.to_thread(path.exists):
             data = await self._storage.get(asset_key(sha256))
-            if hashlib.sha256(data).hexdigest() != sha256:
-                raise StorageError(f"storage holds other bytes than its name under {sha256}")
-            await asyncio.to_thread(_write_whole, path, data)
+            await asyncio.to_thread(_keep, path, data)  # hashing 50 MB would stop the loop
         return path
 
 
-def _write_whole(path: Path, data: bytes) -> None:
-    """Under another name first: a reader sees a whole file or none."""
+def _keep(path: Path, data: bytes) -> None:
+    """Write what its name promises, under another name first: a reader sees a whole file or none.
+
+    Two may fetch the same file at once, so that other name is nobody else's.
+    """
+    if hashlib.sha256(data).hexdigest() != path.name:
+        raise StorageError(f"storage holds other bytes than its name under {path.name}")
     path.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = path.with_name(f"{path.name}.{os.getpid()}")
+    unfinished = path.with_name(f"{path.name}.{secrets.token_hex(8)}")
     unfinished.write_bytes(data)
     unfinished.replace(path)

@@ -77,6 +77,8 @@ class Call:
         self._equipment = equipment
         self._scenario = plan.scenarios[spec.scenario]
         self._persona = plan.personas[spec.persona]
+        self.folder = equipment.folder / str(key)
+        """Everything on local disk that belongs to the attempt."""
         self._steps = Steps()
         self._started_at = datetime.now(UTC)
         self._conversation: Conversation | None = None
@@ -98,20 +100,18 @@ class Call:
 
     async def run(self, earlier_attempts: list[str]) -> Finished:
         """Hold the call and account for it; never raises but when it is cancelled."""
-        folder = self._equipment.folder / str(self._key)
-        ending, failed_step = await self._ended(folder / SPOOL)
+        ending, failed_step = await self._ended(self.folder / SPOOL)
         studied = None
         if self._was_held and ending.reason is not EndedReason.RECORDING_FAILED:
             self._steps.begin(Step.RECORDING)
             try:
-                studied = await self._study(folder)
+                studied = await self._study()
             except StudioError as error:
                 ending, failed_step = self._without_study(error), Step.RECORDING
         result = finished_result(self._account(ending, failed_step, studied, earlier_attempts))
         return Finished(
             result=result,
-            recording=folder / studied.recording.key if studied else None,
-            folder=folder,
+            recording=self.folder / studied.recording.key if studied else None,
         )
 
     @property
@@ -166,7 +166,8 @@ class Call:
                 conversation.hang_up(self._told.reason, self._told.detail)
             try:
                 await conversation.connect()
-                self._connected_at = datetime.now(UTC)
+                if not conversation.has_ended:  # told to hang up, it returns without a connection
+                    self._connected_at = datetime.now(UTC)
                 return await conversation.hold(self._equipment.ticker)
             finally:
                 self._host = self._host_pressure(conversation)
@@ -212,7 +213,7 @@ class Call:
         )
         return self._caller
 
-    async def _study(self, folder: Path) -> Studied:
+    async def _study(self) -> Studied:
         conversation = self._conversation
         assert self._caller is not None
         assert conversation is not None
@@ -220,8 +221,8 @@ class Call:
         assert conversation.ended_ns is not None
         return await self._equipment.studio.finish_call(
             FinishCall(
-                spool=str(folder / SPOOL),
-                folder=str(folder),
+                spool=str(self.folder / SPOOL),
+                folder=str(self.folder),
                 format=self._plan.recording,
                 connected_ns=conversation.connected_ns,
                 ended_ns=conversation.ended_ns,

@@ -9,6 +9,7 @@ result.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import msgspec
@@ -18,17 +19,17 @@ from redis.asyncio import Redis
 from shared import metrics
 from shared.call import REASONS, EndedReason, Owner, Step, Validity, Verdict
 from shared.errors import StateError, StorageError
-from shared.result import CallResult, Winner
+from shared.result import CallResult, StepRecord, Winner
 from shared.state.calls import CallKey, Outcome, commit, hand_back
 from shared.storage import Storage
 from shared.storage_keys import call_key, recording_key, winner_key
 from shared.summary import summary_of
-from worker.steps import Steps
+from worker.media.clock import now_ns
 
 UPLOAD_TRIES = 3
 UPLOAD_PAUSE_S = 0.5
-COMMIT_TRIES = 8
-COMMIT_PAUSE_S = 2.0
+STATE_TRIES = 8
+STATE_PAUSE_S = 2.0
 CONTENT_TYPES = {"opus": "audio/ogg", "wav": "audio/wav", "flac": "audio/flac"}
 
 log = structlog.get_logger()
@@ -38,8 +39,6 @@ class Finished(msgspec.Struct, frozen=True, kw_only=True):
     """An attempt that is over: its result and, where there is one, its recording on local disk."""
 
     result: CallResult
-    folder: Path
-    """Everything on local disk that belongs to the attempt."""
     recording: Path | None = None
 
 
@@ -54,7 +53,7 @@ class Ledger:
         """Commit the attempt, or hand the call back to be tried again.
 
         True: this attempt is the call's result. False: another attempt is, or will be. Raises
-        `StateError` when Redis does not answer; the lease then runs out and the reaper decides.
+        `StateError` when Redis stays away; the lease then runs out and the reaper decides.
         """
         result = finished.result
         if _deserves_retry(result) and await self._handed_back(key, result.ended_reason):
@@ -65,34 +64,33 @@ class Ledger:
             key, result.ended_reason
         ):
             return False
-        if not await self._commit(key, result):
+        outcome = _outcome(result)
+        if not await self._asked(lambda: commit(self._redis, key, outcome)):
             log.warning("commit_fenced_off")
             return False
         await self._mark_winner(key)
         return True
 
-    async def _commit(self, key: CallKey, result: CallResult) -> bool:
-        """Outlast a short absence of Redis: the call is held and stored, only its word is missing.
+    async def _handed_back(self, key: CallKey, reason: EndedReason) -> bool:
+        counts = reason is not EndedReason.DRAINED
+        return await self._asked(lambda: hand_back(self._redis, key, reason, counts=counts))
+
+    async def _asked(self, ask: Callable[[], Awaitable[bool]]) -> bool:
+        """Outlast a short absence of Redis: the call is over, only its word is missing.
 
         Past the lease another attempt may have begun, and the script says so.
         """
-        for tries_left in reversed(range(COMMIT_TRIES)):
+        for _ in range(STATE_TRIES - 1):
             try:
-                return await commit(self._redis, key, _outcome(result))
+                return await ask()
             except StateError as error:
-                if not tries_left:
-                    raise
-                log.warning("commit_put_off", error=str(error))
-                await asyncio.sleep(COMMIT_PAUSE_S)
-        raise AssertionError("unreachable")
-
-    async def _handed_back(self, key: CallKey, reason: EndedReason) -> bool:
-        return await hand_back(self._redis, key, reason, counts=reason is not EndedReason.DRAINED)
+                log.warning("settling_put_off", error=str(error))
+            await asyncio.sleep(STATE_PAUSE_S)
+        return await ask()
 
     async def _upload(self, key: CallKey, finished: Finished) -> CallResult:
         """Put recording and call.json; on failure the result says so instead of being lost."""
-        result, steps = finished.result, Steps()
-        steps.begin(Step.UPLOAD)
+        result, began_ns = finished.result, now_ns()
         try:
             if finished.recording is not None and result.recording is not None:
                 kind = result.recording.format
@@ -102,13 +100,13 @@ class Ledger:
                     CONTENT_TYPES[kind],
                     result.recording.bytes,
                 )
-            result = _with_upload(result, steps)
+            result = _with_upload(result, began_ns)
             row = msgspec.json.encode(result)
             place = call_key(key.run, key.index, key.attempt)
             await self._put(place, row, "application/json", len(row))
         except StorageError as error:
             log.error("upload_failed", error=str(error))  # noqa: TRY400 - expected, no trace wanted
-            return _without_storage(result)
+            return _without_storage(_with_upload(finished.result, began_ns, str(error)))
         return result
 
     async def _put(self, key: str, data: bytes | Path, content_type: str, size: int) -> None:
@@ -141,8 +139,16 @@ def _deserves_retry(result: CallResult) -> bool:
     return facts.owner is not Owner.CONFIG and result.validity is Validity.VOID
 
 
-def _with_upload(result: CallResult, steps: Steps) -> CallResult:
-    return msgspec.structs.replace(result, steps=[*result.steps, *steps.done()])
+def _with_upload(result: CallResult, began_ns: int, failure: str | None = None) -> CallResult:
+    """The result with the step of its own upload, which began when the last one ended."""
+    step = StepRecord(
+        name=Step.UPLOAD,
+        started_ms=max((step.started_ms + step.took_ms for step in result.steps), default=0.0),
+        took_ms=(now_ns() - began_ns) / 1e6,
+        outcome="ok" if failure is None else "failed",
+        detail=failure,
+    )
+    return msgspec.structs.replace(result, steps=[*result.steps, step])
 
 
 def _without_storage(result: CallResult) -> CallResult:
@@ -153,6 +159,7 @@ def _without_storage(result: CallResult) -> CallResult:
         failed_step=Step.UPLOAD,
         validity=Validity.VOID,
         verdict=Verdict.NONE,
+        detail=REASONS[EndedReason.STORAGE_FAILED].sentence,
         recording=None,
         void_reasons=[*result.void_reasons, "the results could not be stored"],
     )

@@ -2,7 +2,8 @@
 
 All leases are renewed in one batch, six times per lease. The answer names calls that were
 cancelled or that are no longer ours. A process that cannot renew tells its calls to hang up before
-their leases end, so that an agent is never called by two workers for one call.
+their leases end, so that an agent is never called by two workers for one call. That watch waits for
+nothing, least of all for Redis.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from worker.media.clock import now_ns
 
 MARGIN_SHARE = 0.2
 """Share of the lease that is left for hanging up when renewal fails."""
+LOOKS_PER_LEASE = 30
 
 log = structlog.get_logger()
 
@@ -53,10 +55,14 @@ class Leases:
         return round(self._lease_s * 1000)
 
     @contextmanager
-    def held(self, key: CallKey, tenant: Tenant) -> Iterator[None]:
-        """Renew the lease of `key` for the time of the block; it was claimed just now."""
+    def held(self, key: CallKey, tenant: Tenant, claimed_ns: int) -> Iterator[None]:
+        """Renew the lease of `key` for the time of the block.
+
+        `claimed_ns`: when the claim was asked for (`worker.media.clock`), so that its lease ends
+        no sooner than is reckoned with here.
+        """
         self._tenants[key] = tenant
-        self._renewed_ns[key] = now_ns()
+        self._renewed_ns[key] = claimed_ns
         try:
             yield
         finally:
@@ -69,22 +75,33 @@ class Leases:
         await withdraw_worker(self._redis, self._worker)
 
     async def keep(self) -> None:
-        """Renew and announce until cancelled; a Redis that does not answer is tried again."""
+        """Renew, announce and watch until cancelled; a Redis that is away is tried again."""
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._keep_renewing(), name="renewals")
+            group.create_task(self._keep_watch(), name="expiries")
+
+    async def _keep_renewing(self) -> None:
         while True:
             try:
                 async with asyncio.timeout(self._lease_s / 2):
-                    if self._offers_slots:
-                        await announce_worker(
-                            self._redis,
-                            self._worker,
-                            self._slots,
-                            life_ms=max(WORKER_LIFE_MS, self.lease_ms // 2),
-                        )
                     await self._renew()
+                    await self._announce()
             except (StateError, TimeoutError) as error:
                 log.warning("renewal_failed", error=str(error))
-            self._hang_up_expiring()
             await asyncio.sleep(self._lease_s / RENEWALS_PER_LEASE)
+
+    async def _keep_watch(self) -> None:
+        while True:
+            self._hang_up_expiring()
+            await asyncio.sleep(self._lease_s / LOOKS_PER_LEASE)
+
+    async def _announce(self) -> None:
+        if not self._offers_slots:
+            return
+        life_ms = max(WORKER_LIFE_MS, self.lease_ms // 2)
+        await announce_worker(self._redis, self._worker, self._slots, life_ms=life_ms)
+        if not self._offers_slots:  # withdrawn meanwhile, perhaps before this reached Redis
+            await withdraw_worker(self._redis, self._worker)
 
     async def _renew(self) -> None:
         keys = list(self._tenants)

@@ -7,9 +7,9 @@ numbers; who may run what, and which result counts, is decided by the scripts in
 from __future__ import annotations
 
 import asyncio
-import functools
 import shutil
 import time
+from collections import OrderedDict
 from datetime import UTC, datetime
 
 import structlog
@@ -30,10 +30,12 @@ from worker.call import Call, Equipment
 from worker.capacity import Capacity
 from worker.commit import Finished, Ledger
 from worker.leases import Leases
+from worker.media.clock import now_ns
 
 PLANS_KEPT = 16
-WRAP_UP_S = 120.0
-"""Beyond a call's own limits, for recording, upload and commit."""
+WRAP_UP_S = 1200.0
+"""Beyond `limits.call_s`, for clips, connecting, recording, upload and commit, each of which has
+limits of its own: whoever takes longer hangs."""
 LONGEST_CALL_S = 3600.0
 
 log = structlog.get_logger()
@@ -56,9 +58,9 @@ class Switchboard:
         self._capacity = capacity
         self._ledger = ledger
         self._calls: dict[CallKey, Call] = {}
-        self._idle = asyncio.Event()
-        self._idle.set()
-        self._read_plan = functools.lru_cache(PLANS_KEPT)(read_plan)
+        self._plans: OrderedDict[str, RunPlan] = OrderedDict()
+        self._is_polling = asyncio.Lock()
+        self._hangs_up = False
         self._queue = SwitchboardWorker(
             redis,
             self._take,
@@ -68,40 +70,45 @@ class Switchboard:
         )
 
     async def serve(self) -> None:
-        """Take calls until cancelled; survives a Redis that goes away."""
-        await self._queue.run_loop()
+        """Take calls until drained or cancelled; survives a Redis that goes away."""
+        async with self._is_polling:
+            await self._queue.run_loop()
 
     async def drain(self, wait_s: float) -> None:
         """Take no new calls, wait for those under way, then hang up and hand back the rest."""
-        self._queue.drain()
+        self._queue.stop()
         try:
             await self._leases.stop_offering()
         except StateError as error:
             log.warning("withdrawal_failed", error=str(error))
         try:
             async with asyncio.timeout(wait_s):
-                await self._idle.wait()
+                await self._jobs_ended()
         except TimeoutError:
+            self._hangs_up = True  # also for those that are only being claimed
             for call in self._calls.values():
-                call.hang_up(EndedReason.DRAINED, "the worker was told to stop")
-            await self._idle.wait()
+                _drain(call)
+            await self._jobs_ended()
+
+    async def _jobs_ended(self) -> None:
+        """The poll under way may still take a job: first that ends, then the jobs."""
+        async with self._is_polling:
+            await self._queue.wait_for_jobs()
 
     async def _take(self, key: CallKey, admitted_ms: int) -> None:
         """One arq job: one attempt. Returns normally whatever happens; the lease tells the rest."""
         metrics.call_waited(max(0.0, time.time() - admitted_ms / 1000))
         with bound_call(key.run, key.index, key.attempt):
             self._capacity.joined()
-            self._idle.clear()
             try:
                 await self._hold(key)
             except StateError as error:  # the lease runs out and the reaper decides
                 log.warning("call_left_to_the_reaper", error=str(error))
             finally:
                 self._capacity.left()
-                if self._capacity.running == 0:
-                    self._idle.set()
 
     async def _hold(self, key: CallKey) -> None:
+        asked_ns = now_ns()
         claimed = await claim(
             self._redis, key, self._equipment.worker, lease_ms=self._leases.lease_ms
         )
@@ -119,21 +126,36 @@ class Switchboard:
         metrics.call_started(self._capacity.running)
         call = Call(plan, call_of_index(plan, key.index), key, self._equipment)
         self._calls[key] = call
+        if self._hangs_up:
+            _drain(call)
         try:
-            with self._leases.held(key, call):
+            with self._leases.held(key, call, asked_ns):
                 finished = await call.run(claimed.earlier_attempts)
-                await self._ledger.settle(key, finished)
+                try:
+                    await self._ledger.settle(key, finished)
+                finally:
+                    metrics.call_ended(finished.result, self._capacity.running - 1)
         finally:
             del self._calls[key]
-        metrics.call_ended(finished.result, self._capacity.running - 1)
-        await asyncio.to_thread(shutil.rmtree, finished.folder, ignore_errors=True)
+            await asyncio.to_thread(shutil.rmtree, call.folder, ignore_errors=True)
 
     async def _plan_of(self, run: str) -> RunPlan | None:
-        text = await plan_text(self._redis, run)
-        if text is None:
-            log.warning("run_has_no_plan")
-            return None
-        return self._read_plan(text)
+        """The run's plan, which never changes. Read in a thread: big ones would stop the loop."""
+        plan = self._plans.get(run)
+        if plan is None:
+            text = await plan_text(self._redis, run)
+            if text is None:
+                log.warning("run_has_no_plan")
+                return None
+            plan = self._plans[run] = await asyncio.to_thread(read_plan, text)
+        self._plans.move_to_end(run)
+        while len(self._plans) > PLANS_KEPT:
+            self._plans.popitem(last=False)
+        return plan
+
+
+def _drain(call: Call) -> None:
+    call.hang_up(EndedReason.DRAINED, "the worker was told to stop")
 
 
 def _unreadable(key: CallKey, equipment: Equipment, error: PlanError) -> Finished:
@@ -160,5 +182,4 @@ def _unreadable(key: CallKey, equipment: Equipment, error: PlanError) -> Finishe
             started_at=datetime.now(UTC).isoformat(),
             instrument=Instrument(worker=equipment.worker),
         ),
-        folder=equipment.folder / str(key),
     )
