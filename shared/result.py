@@ -38,6 +38,8 @@ class Measures(msgspec.Struct, frozen=True, kw_only=True):
     no_response: int | None = None
     barge_in_stop_ms: Distribution = Distribution()
     barge_in_ignored: int | None = None
+    barge_in_natural_end: int | None = None
+    """Interruptions after which the agent ended too soon (160 ms) for it to be a reaction."""
     agent_interruptions: int | None = None
     overlap_ms: float | None = None
     dead_air_ms: Distribution = Distribution()

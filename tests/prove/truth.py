@@ -41,8 +41,8 @@ INTERRUPTING: list[ScriptStep] = [
     HangUp(),
 ]
 POLITE = [step for step in INTERRUPTING if getattr(step, "interrupt_after_ms", None) is None]
-LINES_INTERRUPTED = ["greeting", "short", "long", "sharp", "long", "brief", "soft", "sharp"]
-LINES_POLITE = ["greeting", "short", "soft", "sharp", "brief", "long"]
+LINES_INTERRUPTED = ("greeting", "short", "long", "sharp", "long", "brief", "soft", "sharp")
+LINES_POLITE = ("greeting", "short", "soft", "sharp", "brief", "long")
 
 
 class Variant(msgspec.Struct, frozen=True, kw_only=True):

@@ -20,7 +20,7 @@ class Orders(msgspec.Struct, frozen=True, kw_only=True):
     """From the caller's last audible sample to the answer's first."""
     stops_after_ms: float | None = 400.0
     """From the first audible sample of a caller who speaks over it to its own last; None: never."""
-    lines: list[str] = ["short"]
+    lines: tuple[str, ...] = ("short",)
     """Which sounds to say, greeting first; the last one is said ever after. See `sounds.py`."""
     echoes_after_ms: float | None = None
     """Answer nothing; say `click` so long after the beginning of each sound of the caller."""

@@ -80,6 +80,7 @@ def _timed(
         no_response=timing.no_responses(turns, caller, duration_ms),
         barge_in_stop_ms=_rounded_all(barge_ins.stop_ms),
         barge_in_ignored=barge_ins.ignored if barge_ins.stop_ms else None,
+        barge_in_natural_end=barge_ins.natural_ends if spoken else None,
         agent_interruptions=timing.agent_interruptions(agent, caller),
         overlap_ms=_rounded(timing.overlap_ms(agent, spoken)),
         dead_air_ms=_rounded_all(ms for ms in silences_ms or [] if ms > timing.DEAD_AIR_MS),

@@ -43,8 +43,15 @@ def test_the_answer_after_a_stop_does_not_lengthen_it() -> None:
 
 
 def test_a_natural_end_is_not_counted() -> None:
-    """Nothing reacts within 200 ms: the agent had finished."""
-    assert timing.barge_ins([Segment(1000, 3150)], [interrupt(3000, 4500)], END_MS).stop_ms == []
+    """Nothing reacts within 150 ms: the agent had finished, and that is told apart."""
+    found = timing.barge_ins([Segment(1000, 3150)], [interrupt(3000, 4500)], END_MS)
+    assert (found.stop_ms, found.natural_ends) == ([], 1)
+
+
+def test_a_stop_after_200_ms_is_a_stop() -> None:
+    """The quickest reaction there is, measured short by a packet."""
+    found = timing.barge_ins([Segment(1000, 3180)], [interrupt(3000, 4500)], END_MS)
+    assert (found.stop_ms, found.natural_ends) == ([180], 0)
 
 
 def test_an_agent_that_had_only_begun_is_not_counted() -> None:
