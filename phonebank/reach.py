@@ -15,12 +15,15 @@ import structlog
 from redis.asyncio import Redis
 
 from phonebank.plan_file import ReadyPlan, upload_assets
+from shared.call import RunState
 from shared.errors import CommandError, FleetError, PlanError, StateError, StorageError
+from shared.result import RunResult
 from shared.settings import Settings
 from shared.state.redis import ask, connect
 from shared.state.runs import RunStatus, cancel_run, events, read_run
-from shared.state.submissions import Accepted, Refused, answer, submit
-from shared.storage import Storage
+from shared.state.submissions import Accepted, Refused, answer, submit, withdraw
+from shared.storage import NotStored, Storage
+from shared.storage_keys import run_key
 from shared.summary import Summary
 
 log = structlog.get_logger()
@@ -81,31 +84,37 @@ def urls_of(settings: Settings) -> tuple[str, str]:
 async def hand_over(to: Reach, ready: ReadyPlan, idempotency_key: str | None = None) -> str:
     """Submit the plan; returns the run's id.
 
-    Raises `PlanError` when the fleet refuses the plan, `FleetError` when nothing answers.
+    Raises `PlanError` when the fleet refuses the plan, `FleetError` when nothing answers; the plan
+    is then taken back, so that it does not run when nobody waits for it any more.
     """
     await upload_assets(to.storage, ready.assets)
     submission = secrets.token_hex(16)
-    await submit(to.redis, ready.text, submission, idempotency_key)
+    entry = await submit(to.redis, ready.text, submission, idempotency_key)
+    said: Accepted | Refused | None
     try:
         async with asyncio.timeout(ANSWER_DEADLINE_S):
             while (said := await answer(to.redis, submission)) is None:  # noqa: ASYNC110 - theirs
                 await asyncio.sleep(ANSWER_POLL_S)
     except TimeoutError:
-        raise FleetError(
-            f"the fleet at {to.fleet_at} has not read the plan for {ANSWER_DEADLINE_S:g} s: "
-            "no scheduler is running"
-        ) from None
+        await withdraw(to.redis, entry)
+        said = await answer(to.redis, submission)
     match said:
+        case None:
+            raise FleetError(
+                f"the fleet at {to.fleet_at} has not read the plan for {ANSWER_DEADLINE_S:g} s: "
+                "no scheduler is running"
+            )
         case Accepted(run=run):
             return run
         case Refused(path=path, message=message, right=right, line=line):
             raise PlanError(message, path=path, right=right, line=line)
 
 
-async def follow(to: Reach, run: str, watcher: Watcher) -> RunStatus:
-    """Tell `watcher` of the run until it has ended; returns its last status.
+async def follow(to: Reach, run: str, watcher: Watcher) -> None:
+    """Tell `watcher` of the run until it has ended.
 
-    An outage of Redis shorter than `LOST_SIGHT_S` is waited out. Raises `FleetError`.
+    An outage of Redis shorter than `LOST_SIGHT_S` is waited out. A run that ended so long ago that
+    only storage remembers it (its idempotency key was given again) has ended. Raises `FleetError`.
     """
     loop = asyncio.get_running_loop()
     seen_at = loop.time()
@@ -113,6 +122,8 @@ async def follow(to: Reach, run: str, watcher: Watcher) -> RunStatus:
     while True:
         try:
             status = await read_run(to.redis, run)
+            if status is None and await _ended_long_ago(to.storage, run):
+                return
             if status is None:
                 raise FleetError(f"the fleet at {to.fleet_at} no longer knows the run {run}")
             for event in await events(to.redis, run, after, EVENTS_BLOCK_MS):
@@ -128,7 +139,15 @@ async def follow(to: Reach, run: str, watcher: Watcher) -> RunStatus:
         seen_at = loop.time()
         watcher.status(status)
         if status.over:
-            return status
+            return
+
+
+async def _ended_long_ago(storage: Storage, run: str) -> bool:
+    try:
+        state = msgspec.json.decode(await storage.get(run_key(run)), type=RunResult).state
+    except (NotStored, msgspec.DecodeError):
+        return False
+    return state in (RunState.FINISHED, RunState.CANCELLED)
 
 
 async def cancel(to: Reach, run: str) -> bool:

@@ -50,4 +50,5 @@ class Agent(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     smallwebrtc: SmallWebRTC
     id: str | int | None = None
     max_concurrent: Annotated[int, msgspec.Meta(ge=1, le=100_000)] | None = None
-    calls_per_second: Annotated[float, msgspec.Meta(gt=0, le=1000)] | None = None
+    calls_per_second: Annotated[float, msgspec.Meta(ge=0.0001, le=1000)] | None = None
+    """At least one call in 10 000 s: what keeps the pace lives for a day."""

@@ -85,7 +85,7 @@ HELD = Key("held", "phonebank:held:{run}", "set", RUN_LIFE_S, "indexes admitted 
 CALL = Key("call", "phonebank:call:{run}:{index}", "hash", RUN_LIFE_S, "attempt, state and worker")
 EVENTS = Key("events", "phonebank:events:{run}", "stream", RUN_LIFE_S, "ended calls, for progress")
 ENDPOINT = Key("endpoint", "phonebank:endpoint:{endpoint}", "set", DAY_S, "run:index calling it")
-PACE = Key("pace", "phonebank:pace:{endpoint}", "string", HOUR_S, "time of the next start, ms")
+PACE = Key("pace", "phonebank:pace:{endpoint}", "string", DAY_S, "time of the next start, ms")
 QUEUE = Key("queue", "phonebank:queue", "zset", FLEET, "arq's queue: job by due time, ms")
 # The next three are arq's own names (arq/constants.py); a job id is run:index:attempt.
 JOB = Key("job", "arq:job:{id}", "string", DAY_S, "arq's payload")

@@ -61,15 +61,19 @@ async def submit(
     idempotency_key: str | None = None,
     *,
     submitted_by: str = "",
-) -> None:
-    """Hand a plan over; `submission` is a fresh id of the sender's making (at most 200 letters)."""
+) -> str:
+    """Hand a plan over; `submission` is a fresh id of the sender's making (at most 200 letters).
+
+    Returns the stream's name of the entry, for `withdraw`.
+    """
     fields: dict[str, str | bytes] = {"submission": submission, "plan": plan_json}
     if idempotency_key:
         fields["key"] = idempotency_key
     if submitted_by:
         fields["submitted_by"] = submitted_by
     pairs = [part for pair in fields.items() for part in pair]
-    await ask(redis, "XADD", SUBMISSIONS.at(), "*", *pairs)
+    entry: bytes = await ask(redis, "XADD", SUBMISSIONS.at(), "*", *pairs)
+    return entry.decode()
 
 
 async def answer(redis: Redis, submission: str) -> Accepted | Refused | None:
@@ -119,8 +123,13 @@ async def take(
 
 async def put_away(redis: Redis, submission: Submission) -> None:
     """Take an answered entry out of the stream."""
-    await ask(redis, "XACK", SUBMISSIONS.at(), GROUP, submission.entry)
-    await ask(redis, "XDEL", SUBMISSIONS.at(), submission.entry)
+    await withdraw(redis, submission.entry)
+
+
+async def withdraw(redis: Redis, entry: str) -> None:
+    """Take an entry back, so that no scheduler reads it later; one that reads it now goes on."""
+    await ask(redis, "XACK", SUBMISSIONS.at(), GROUP, entry)
+    await ask(redis, "XDEL", SUBMISSIONS.at(), entry)
 
 
 def _submission(entry: tuple[bytes, dict[bytes, bytes]]) -> Submission:

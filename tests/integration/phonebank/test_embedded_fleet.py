@@ -15,7 +15,7 @@ import pytest
 from phonebank.child import ParentPipe, Program
 from phonebank.fleet import EmbeddedFleet, FleetOrder, embedded_fleet, split_cores
 from phonebank.private_folder import LONGEST_SOCKET_PATH, private_folder
-from phonebank.valkey import valkey_command, wait_until_it_answers
+from phonebank.valkey import url_of, valkey_command, wait_until_it_answers
 from shared.errors import CommandError, FleetError
 from shared.state.redis import ask, connect
 from tests.conftest import eventually
@@ -164,6 +164,14 @@ async def test_the_logs_of_a_fleet_that_failed_stay_until_the_next_one(tmp_path:
     assert (kept / "thing.log").exists()
     with private_folder(tmp_path):
         assert not kept.exists()
+
+
+async def test_any_folders_name_can_stand_in_the_url(tmp_path: Path) -> None:
+    """The data folder is the user's to name."""
+    socket = tmp_path / "50% #1? of @home"
+    redis = connect(url_of(socket))
+    assert redis.connection_pool.connection_kwargs["path"] == str(socket)
+    await redis.aclose()
 
 
 def test_the_media_process_has_a_core_of_its_own_where_there_are_two() -> None:

@@ -8,7 +8,7 @@ from redis.asyncio import Redis
 
 from shared.state.call_key import CallKey
 from shared.state.calls import announce_worker, claim, commit, withdraw_worker
-from shared.state.keys import LANES, QUEUE, RUN
+from shared.state.keys import LANES, PACE, QUEUE, RUN
 from shared.state.redis import ask
 from shared.state.runs import RunStatus, read_run
 from tests.integration.state.plans import (
@@ -133,6 +133,16 @@ async def test_starts_per_second_of_an_endpoint_are_paced(redis: Redis) -> None:
     while await _redis_time_s(redis) - begun_s < 0.5:
         count += len(await admit(redis))
     assert 9 <= count <= 13
+
+
+async def test_a_slow_pace_is_remembered_until_the_next_start(redis: Redis) -> None:
+    """The slowest that a plan may ask for is longer than most keys of this kind would live."""
+    await slots(redis)
+    await start(redis, "r", plan(10, agents=[agent(cps=0.0001)]))
+    assert len(await admit(redis)) == 1
+    assert await admit(redis) == []
+    [pace] = [name async for name in redis.scan_iter(PACE.at("*"))]
+    assert await ask(redis, "TTL", pace) > 10_000
 
 
 async def _redis_time_s(redis: Redis) -> float:

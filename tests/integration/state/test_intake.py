@@ -15,6 +15,7 @@ from shared.state.keys import SUBMISSIONS
 from shared.state.redis import ask
 from shared.state.runs import read_run
 from shared.state.submissions import (
+    GROUP,
     Accepted,
     Refused,
     answer,
@@ -22,6 +23,7 @@ from shared.state.submissions import (
     run_id,
     submit,
     take,
+    withdraw,
 )
 from shared.storage import Storage
 from shared.storage_keys import plan_key, run_key
@@ -177,6 +179,16 @@ async def test_a_dead_schedulers_submission_is_taken_over(redis: Redis) -> None:
     async with asyncio.timeout(5):
         while await answer(redis, "s") is None:
             await intake.once(wait_ms=1)
+
+
+async def test_what_was_taken_back_is_not_taken_over_from_a_dead_scheduler(redis: Redis) -> None:
+    """Its sender gave up: it is neither waiting nor abandoned."""
+    await open_stream(redis)
+    entry = await submit(redis, surface_text(), "s")
+    assert await take(redis, "dead", limit=1, block_ms=0, abandoned_ms=60_000)
+    await withdraw(redis, entry)
+    assert not await take(redis, "next", limit=1, block_ms=0, abandoned_ms=0)
+    assert await ask(redis, "XPENDING", SUBMISSIONS.at(), GROUP, "-", "+", 10) == []
 
 
 async def test_two_schedulers_at_once_answer_everything_once(redis: Redis) -> None:

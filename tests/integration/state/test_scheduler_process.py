@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import socket
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
@@ -125,6 +126,25 @@ async def test_a_scheduler_ends_with_its_parent(
         await accepted_run(redis, "s")
         os.close(write_end)
         await asyncio.wait_for(process.wait(), 10)
+
+
+async def test_a_metrics_port_in_use_is_a_wrong_setting(valkey_url: str, tmp_path: Path) -> None:
+    """One sentence that names the variable, no traceback."""
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        process = await asyncio.create_subprocess_exec(
+            sys.executable,
+            *("-m", "scheduler.main"),
+            env={
+                "PATH": os.environ["PATH"],
+                "PHONEBANK_REDIS_URL": valkey_url,
+                "PHONEBANK_STORAGE_URL": tmp_path.as_uri(),
+                "PHONEBANK_METRICS_PORT": str(taken.getsockname()[1]),
+            },
+            stderr=asyncio.subprocess.PIPE,
+        )
+        _, said = await asyncio.wait_for(process.communicate(), 20)
+    assert process.returncode == 2
+    assert said.startswith(b"phonebank scheduler: PHONEBANK_METRICS_PORT")
 
 
 async def test_a_scheduler_without_settings_says_which(tmp_path: Path) -> None:
