@@ -8,7 +8,9 @@ beyond an append to the spool.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from array import array
+from collections.abc import Iterator
 
 import msgspec
 import structlog
@@ -157,13 +159,10 @@ class Conversation:
         self._notice_stream(packet.arrived_ns)
         if self.has_ended:
             return
-        try:
+        with self._boundary():
             self._spool.received(packet)
             if self.connected_ns is not None:
                 self._caller.heard(packet)
-        except Exception:  # the call boundary: a defect ends this call, not the others
-            log.exception("conversation_broke")
-            self._broken()
 
     def reported(self, report: Reported) -> None:
         """The agent reported something; bounded, redacted and stamped here."""
@@ -175,22 +174,24 @@ class Conversation:
         stamped = Reported(at_ms=self._at_ms(), kind=report.kind, text=text)
         self._reports.append(stamped)
         if self.connected_ns is not None and not self.has_ended:
-            self._caller.reported(stamped)
+            with self._boundary():
+                self._caller.reported(stamped)
 
     def agent_left(self, detail: str) -> None:
         """The agent ended the call."""
         if self.connected_ns is None:
             self.hang_up(EndedReason.AGENT_HUNG_UP_EARLY, detail or "before media was connected")
             return
-        self._caller.agent_left(detail)
-        self._look_for_end()
+        with self._boundary():
+            self._caller.agent_left(detail)
+            self._look_for_end()
 
     # What the ticker asks for, every 20 ms.
 
     def _frame(self, frame_index: int, due_ns: int) -> None:
         if self.has_ended:
             return
-        try:
+        with self._boundary():
             now = now_ns()
             skipped = frame_index - self._next_frame
             sending = self._caller.frame(now, skipped)
@@ -201,9 +202,6 @@ class Conversation:
             self._count_speech(sending, skipped)
             self._watch(now)
             self._look_for_end()
-        except Exception:  # the call boundary: a defect ends this call, not the others
-            log.exception("conversation_broke")
-            self._broken()
 
     def _count(self, now: int, due_ns: int) -> None:
         self.frames_planned += 1
@@ -247,8 +245,14 @@ class Conversation:
         if hung_up is not None:
             self.hang_up(hung_up.ended_reason, hung_up.detail)
 
-    def _broken(self) -> None:
-        self.hang_up(EndedReason.INTERNAL_ERROR, "the conversation met a defect of phonebank")
+    @contextlib.contextmanager
+    def _boundary(self) -> Iterator[None]:
+        """Whoever calls in here serves other calls too: a defect ends this one alone."""
+        try:
+            yield
+        except Exception:
+            log.exception("conversation_broke")
+            self.hang_up(EndedReason.INTERNAL_ERROR, "the conversation met a defect of phonebank")
 
     def _at_ms(self) -> float:
         if self.connected_ns is None:

@@ -130,7 +130,6 @@ def _measures(account: Account) -> Measures:
         account.studied.measures,
         packet_loss_percent=lost,
         jitter_ms=statistics.jitter_ms if expected else None,
-        idle_prompts=sum(turn.kind == "idle_prompt" for turn in account.caller_turns),
     )
 
 

@@ -130,13 +130,13 @@ async def test_a_job_that_hangs_is_given_up() -> None:
 # A studio that takes 0.2 s a job and knows only how to fail; the job named on its command line
 # kills it.
 POOR_STUDIO = """
-import os, sys, time, msgspec
+import os, sys, threading, msgspec
 source, sink = sys.stdin.buffer, sys.stdout.buffer
 while head := source.read(4):
     number = msgspec.msgpack.decode(source.read(int.from_bytes(head, "big")))["number"]
     if number == int(sys.argv[1]):
         os._exit(1)
-    time.sleep(0.2)
+    threading.Event().wait(0.2)
     answer = {"type": "failed", "message": f"tried {number}", "job": "make_clip"}
     data = msgspec.msgpack.encode({"number": number, "answer": answer})
     sink.write(len(data).to_bytes(4, "big") + data)

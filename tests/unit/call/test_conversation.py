@@ -189,6 +189,17 @@ def test_a_defect_ends_its_own_call_only(spool: Path, capfd: pytest.CaptureFixtu
     assert ending.reason is EndedReason.INTERNAL_ERROR
 
 
+def test_a_defect_met_by_a_report_ends_its_own_call_only(spool: Path) -> None:
+    """The data channel that brought the report never sees what it broke."""
+
+    def break_it(stage: Stage) -> None:
+        stage.caller.reported = lambda _: 1 / 0  # type: ignore[method-assign,assignment]
+        stage.conversation.reported(Reported(at_ms=0, kind="said", text="hello"))
+
+    _, ending = held(GOOD, spool, meanwhile=break_it)
+    assert ending.reason is EndedReason.INTERNAL_ERROR
+
+
 def test_evidence_is_bounded_and_redacted(spool: Path) -> None:
     """An agent that reports without end, or our own secret, fills nobody's results."""
 
