@@ -25,6 +25,8 @@ from shared.errors import CommandError, first_error
 log = structlog.get_logger()
 
 VALKEY_START_S = 15.0
+LEASE_S = "10"
+"""Workers and Redis share a host: a lost worker is noticed sooner than across a network."""
 DRAIN_S = 5.0
 """Calls of an embedded fleet are cancelled before it stops; nothing is worth a longer wait."""
 
@@ -119,15 +121,19 @@ class EmbeddedFleet:
             secrets=order.secrets,
             with_aws=order.storage_url.startswith("s3:"),
         )
-        return inherited | {
-            "PHONEBANK_METRICS_PORT": "",  # one port cannot serve two processes: see `_metrics`
-            "PHONEBANK_REDIS_URL": self.redis_url,
-            "PHONEBANK_STORAGE_URL": order.storage_url,
-            "PHONEBANK_DATA_DIR": str(order.data_dir),
-            "PHONEBANK_DRAIN_S": str(DRAIN_S),
-            "PYTHONSAFEPATH": "1",  # their children, too, import our packages, not the folder's
-            "PYTHONUNBUFFERED": "1",
-        }
+        return (
+            {"PHONEBANK_LEASE_S": LEASE_S}
+            | inherited
+            | {
+                "PHONEBANK_METRICS_PORT": "",  # one port cannot serve two processes: see `_metrics`
+                "PHONEBANK_REDIS_URL": self.redis_url,
+                "PHONEBANK_STORAGE_URL": order.storage_url,
+                "PHONEBANK_DATA_DIR": str(order.data_dir),
+                "PHONEBANK_DRAIN_S": str(DRAIN_S),
+                "PYTHONSAFEPATH": "1",  # their children, too, import our packages, not the folder's
+                "PYTHONUNBUFFERED": "1",
+            }
+        )
 
     def _metrics(self, name: str) -> dict[str, str]:
         if not self.order.with_metrics:
