@@ -188,7 +188,7 @@ async def test_what_was_taken_back_is_not_taken_over_from_a_dead_scheduler(redis
     assert await take(redis, "dead", limit=1, block_ms=0, abandoned_ms=60_000)
     await withdraw(redis, entry)
     assert not await take(redis, "next", limit=1, block_ms=0, abandoned_ms=0)
-    assert await ask(redis, "XPENDING", SUBMISSIONS.at(), GROUP, "-", "+", 10) == []
+    assert (await redis.xpending(SUBMISSIONS.at(), GROUP))["pending"] == 0
 
 
 async def test_two_schedulers_at_once_answer_everything_once(redis: Redis) -> None:
