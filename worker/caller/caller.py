@@ -80,11 +80,6 @@ class Caller:
         """The live detector hears the agent now."""
         return self._listener.speaking
 
-    @property
-    def corrupt_packets(self) -> int:
-        """Packets of the agent that no decoder understood."""
-        return self._listener.corrupt
-
     def connected(self, now_ns: int) -> None:
         """Media flows; `now_ns` is 0 ms of the call."""
         self._connected_ns = now_ns

@@ -44,7 +44,11 @@ class Spool(msgspec.Struct, frozen=True):
 
 
 class SpoolWriter:
-    """Appends; `close` may be called again. A disk that refuses is reported by `close` alone."""
+    """Appends; `close` may be called again.
+
+    A disk that refuses, and packets beyond the bound, are reported by `close` alone: what is
+    missing from then on would be taken for silence.
+    """
 
     def __init__(self, path: Path, max_bytes: int = MAX_BYTES) -> None:
         self._max_bytes = max_bytes
@@ -52,8 +56,6 @@ class SpoolWriter:
         self._buffer = bytearray(MAGIC)
         self._flushed_ns = 0
         self._error: OSError | None = None
-        self.full = False
-        """The bound was reached, and packets since then are missing."""
         self._file = path.open("wb", buffering=0)
 
     def sent(self, frame: int, due_ns: int, sent_ns: int, payload: bytes, level: int) -> None:
@@ -69,7 +71,7 @@ class SpoolWriter:
         self._append(head, packet.payload, packet.arrived_ns)
 
     def close(self) -> None:
-        """Flush and close; raises `CallFailure` (recording) if the disk did not take everything."""
+        """Flush and close; raises `CallFailure` (recording) where something is missing."""
         if self._file.closed:
             return
         self._flush()
@@ -79,10 +81,10 @@ class SpoolWriter:
 
     def _append(self, head: bytes, payload: bytes, at_ns: int) -> None:
         size = len(head) + len(payload)
-        if self._file.closed or self._error is not None or self.full:
+        if self._file.closed or self._error is not None:
             return
         if self._written + size > self._max_bytes:
-            self.full = True
+            self._error = OSError(f"the call's packets take more than {self._max_bytes} bytes")
             return
         self._written += size
         self._buffer += head
