@@ -26,7 +26,7 @@ def fleet_options(command: Command) -> Command:
             "--redis-url",
             envvar="PHONEBANK_REDIS_URL",
             metavar="URL",
-            help="Redis of the fleet; without it a fleet is started here for the time of the run.",
+            help="Redis of the fleet; without it `run`, `demo` and `up` start a fleet here.",
         ),
         option(
             "--storage-url",

@@ -58,10 +58,9 @@ def _joined(names: list[str]) -> str:
 
 def shown(value: Any) -> str:
     """A value as it may stand in a message: short, and a collection by its kind alone."""
-    if isinstance(value, dict):
-        return "a mapping"
-    if isinstance(value, list):
-        return "a list"
+    if isinstance(value, dict | list):
+        kind = "mapping" if isinstance(value, dict) else "list"
+        return f"a {kind}" if value else f"an empty {kind}"
     if value is None or isinstance(value, bool):
         return "nothing" if value is None else str(value).lower()
     text = repr(value)

@@ -40,8 +40,9 @@ class Patience:
         if quiet_ms < self._idle_after_s * 1000.0:
             return None
         if self._unanswered >= self._gives_up_after:
+            prompts = "prompt" if self._unanswered == 1 else "prompts"
             detail = (
-                f"{self._unanswered} unanswered prompts, then {self._idle_after_s:g} s of silence"
+                f"{self._unanswered} unanswered {prompts}, then {self._idle_after_s:g} s of silence"
             )
             return HangUp(EndedReason.AGENT_STOPPED_ANSWERING, detail)
         self._unanswered += 1

@@ -131,7 +131,9 @@ def read_sound(path: Path) -> Pcm:
         with av.open(str(path), mode="r") as container:
             return _decoded(container)
     except (av.error.FFmpegError, OSError, ValueError) as error:
-        raise OpusError(f"cannot be read as sound: {error}") from error
+        # Without the errno and the cache's path that `str` of it holds: nobody wrote them.
+        reason = getattr(error, "strerror", None) or error
+        raise OpusError(f"the file cannot be read as sound: {reason}") from error
 
 
 def _decoded(container: av.container.InputContainer) -> Pcm:

@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+import pytest
+
 from shared.scenario import Silence
 from tests.unit.caller.rehearsal import hang_up, persona, rehearse, say, wait
+from worker.caller.events import HangUp
+from worker.caller.patience import Patience
+from worker.caller.script import Speech
+from worker.media.sound import Spoken
 
 
 def test_the_caller_prompts_after_silence_of_both_sides() -> None:
@@ -50,6 +56,16 @@ def test_a_caller_without_prompts_hangs_up_at_the_first_long_silence() -> None:
         wait(), say("A"), wait(), hang_up(), who=persona(idle_prompts=[]), agent=[(0, 1000)]
     )
     assert (talk.kinds, talk.reason) == (["turn"], "agent_stopped_answering")
+
+
+@pytest.mark.parametrize(("prompts", "words"), [(1, "1 unanswered prompt,"), (2, "2 unanswered p")])
+def test_giving_up_says_how_many_prompts_were_left_unanswered(prompts: int, words: str) -> None:
+    """As a person would count them."""
+    hello = Speech(step=0, verb="idle_prompt", sound=Spoken(text="Hello?"))
+    patience = Patience(persona(gives_up_after=prompts), [hello], first_audio_s=4.0)
+    asked = [patience.ask(10_000.0, agent_has_spoken=True) for _ in range(prompts + 1)]
+    assert isinstance(asked[-1], HangUp)
+    assert words in asked[-1].detail
 
 
 def test_a_caller_that_waits_to_interrupt_prompts_as_well() -> None:

@@ -201,6 +201,15 @@ def test_what_cannot_be_made_says_why(
         renderer.render(request_, assets)
 
 
+def test_what_cannot_be_made_names_no_file_of_ours(renderer: Renderer, tmp_path: Path) -> None:
+    """Nobody wrote the cache's path into a plan."""
+    file = tmp_path / "asset"
+    file.write_bytes(b"this is no sound file")
+    with pytest.raises(RenderingError) as caught:
+        renderer.render(Sound(asset=ASSET), {ASSET: file})
+    assert str(caught.value).endswith("as sound: Invalid data found when processing input")
+
+
 def test_nothing_passes_minus_1_dbfs() -> None:
     """Loud sound is bent, not clipped; what is below the knee stays as it is."""
     loud = tone(0.1, amplitude=3.0)

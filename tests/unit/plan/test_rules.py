@@ -70,7 +70,7 @@ def test_names_and_ids_are_unique(section: str, field: str) -> None:
         ({"script": ["hang_up", {"say": "x"}]}, "script[1]", "never runs"),
         ({"script": [{"silence": 100}, {"silence": 80}]}, "script", "silent for 180 s"),
         ({"script": [{"play": "sha256:00"}]}, "script[0].play", "is not a file"),
-        ({"script": []}, "script", "length >= 1"),
+        ({"script": []}, "script", "an empty list is not accepted here"),
     ],
 )
 def test_scenarios_hold_together(changes: dict[str, Any], path: str, words: str) -> None:
