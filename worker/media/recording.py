@@ -1,13 +1,15 @@
 """A call as a stereo file: left the caller, right the agent. Owns the formats, places nothing.
 
-Opus is assembled from the packets that travelled, without transcoding, in slots of 20 ms: a frame
-lies at most 10 ms from its place on the timeline. Packets of another shape than one plain 20 ms
-frame need the agent's side decoded and encoded anew. In every format Opus's 6.5 ms are cut off the
-front.
+Opus is assembled from the packets that travelled, without transcoding, in slots of 20 ms. The slots
+follow the caller's frames, which keep one beat, and the file's pre-skip puts them on the clock: the
+caller's frames lie in their places, the agent's at most 10 ms from theirs. Packets of another shape
+than one plain 20 ms frame need the agent's side decoded and encoded anew. In every format Opus's
+6.5 ms are cut off the front.
 """
 
 from __future__ import annotations
 
+import math
 import wave
 from functools import cache
 from pathlib import Path
@@ -52,15 +54,20 @@ def write_recording(timeline: Timeline, path: Path, format_name: str) -> bool:
 
 
 def _write_opus(timeline: Timeline, path: Path) -> bool:
-    # One slot more: the last sound comes out of the decoder only after its look-ahead.
-    slots = timeline.slots + 1
+    early_ns = _early_ns(timeline)
+    # The last sound comes out of the decoder only after its look-ahead.
+    pre_skip = LOOKAHEAD_SAMPLES + _samples(early_ns)
+    length = pre_skip + round(timeline.duration_ms * RATE_HZ / 1000)
+    slots = math.ceil(length / FRAME_SAMPLES)
     transcoded = not all(is_single_20ms(frame.payload) for frame in timeline.agent)
-    left = _by_slot(timeline.caller, slots)
-    right = _encoded_anew(timeline, slots) if transcoded else _by_slot(timeline.agent, slots)
-    length = LOOKAHEAD_SAMPLES + round(timeline.duration_ms * RATE_HZ / 1000)
+    left = _by_slot(timeline.caller, slots, early_ns)
+    if transcoded:
+        right = _encoded_anew(timeline, slots, early_ns)
+    else:
+        right = _by_slot(timeline.agent, slots, early_ns)
     with path.open("wb") as file:
         writer = OggWriter(file)
-        writer.write(dual_mono_head(LOOKAHEAD_SAMPLES), 0)
+        writer.write(dual_mono_head(pre_skip), 0)
         writer.flush()
         writer.write(tags("phonebank"), 0)
         writer.flush()
@@ -71,22 +78,35 @@ def _write_opus(timeline: Timeline, path: Path) -> bool:
     return transcoded
 
 
-def _by_slot(frames: list[PlacedFrame], slots: int) -> list[bytes]:
+def _early_ns(timeline: Timeline) -> int:
+    """How long before the call the first slot begins, 0 to 20 ms, so that slots keep the caller's
+    beat.
+    """
+    return -timeline.caller[0].at_ns % PACKET_NS if timeline.caller else 0
+
+
+def _samples(length_ns: int) -> int:
+    return round(length_ns * RATE_HZ / 1e9)
+
+
+def _by_slot(frames: list[PlacedFrame], slots: int, early_ns: int) -> list[bytes]:
     """The packet of each slot, silence where there is none; of two in a slot the later stays."""
     line = [_silence()] * slots
     for frame in frames:
-        slot = (frame.at_ns + PACKET_NS // 2) // PACKET_NS
+        slot = (frame.at_ns + early_ns + PACKET_NS // 2) // PACKET_NS
         if 0 <= slot < slots:
             line[slot] = frame.payload
     return line
 
 
-def _encoded_anew(timeline: Timeline, slots: int) -> list[bytes]:
+def _encoded_anew(timeline: Timeline, slots: int, early_ns: int) -> list[bytes]:
     # Encoding adds a second look-ahead, which the file's pre-skip does not know of.
-    early = timeline.agent_samples[LOOKAHEAD_SAMPLES:].astype(np.float32) / 32767.0
-    whole = np.zeros(slots * FRAME_SAMPLES, np.float32)
-    whole[: len(early)] = early
-    return encode_packets(whole)
+    line = timeline.agent_samples.astype(np.float32) / 32767.0
+    whole = np.concatenate([np.zeros(_samples(early_ns), np.float32), line])
+    whole = whole[LOOKAHEAD_SAMPLES : LOOKAHEAD_SAMPLES + slots * FRAME_SAMPLES]
+    padded = np.zeros(slots * FRAME_SAMPLES, np.float32)
+    padded[: len(whole)] = whole
+    return encode_packets(padded)
 
 
 @cache
@@ -99,8 +119,10 @@ def _stereo(timeline: Timeline) -> Samples:
     length = round(timeline.duration_ms * RATE_HZ / 1000)
     stereo = np.zeros((length, 2), np.int16)
     decoder = MonoDecoder()
-    left = [_decoded(decoder, packet) for packet in _by_slot(timeline.caller, timeline.slots + 1)]
-    for channel, samples in enumerate((np.concatenate(left), timeline.agent_samples)):
+    early_ns = _early_ns(timeline)
+    packets = _by_slot(timeline.caller, timeline.slots + 2, early_ns)
+    left = np.concatenate([_decoded(decoder, packet) for packet in packets])
+    for channel, samples in enumerate((left[_samples(early_ns) :], timeline.agent_samples)):
         heard = samples[LOOKAHEAD_SAMPLES : LOOKAHEAD_SAMPLES + length]
         stereo[: len(heard), channel] = heard
     return stereo

@@ -6,6 +6,7 @@ import wave
 from pathlib import Path
 
 import av
+import msgspec
 import numpy as np
 import numpy.typing as npt
 import pytest
@@ -42,8 +43,15 @@ def _sent(pcm: Pcm) -> list[SentPacket]:
     ]
 
 
-def _timeline(received: list[ReceivedPacket], duration_ms: int = 3000) -> Timeline:
-    spool = Spool(_sent(_caller_sound()), received, torn=False)
+def _timeline(
+    received: list[ReceivedPacket], duration_ms: int = 3000, beat_ms: int = 0
+) -> Timeline:
+    """`beat_ms`: how long after the call's beginning the caller's first frame was due."""
+    sent = [
+        msgspec.structs.replace(packet, due_ns=packet.due_ns + beat_ms * 1_000_000)
+        for packet in _sent(_caller_sound())
+    ]
+    spool = Spool(sent, received, torn=False)
     return Timeline.of(spool, START_NS, START_NS + duration_ms * 1_000_000)
 
 
@@ -93,6 +101,18 @@ def test_the_channels_are_aligned_to_half_a_slot(tmp_path: Path, late_ms: int) -
     left, right = _heard(tmp_path / "r")
     assert abs(_loud_from(left) - 500) < 2
     assert abs(_loud_from(right) - 1500 - late_ms) <= 10 + 2
+
+
+@pytest.mark.parametrize("kind", ["opus", "wav", "flac"])
+@pytest.mark.parametrize("beat_ms", [1, 9, 11, 19])
+def test_the_slots_keep_the_callers_beat(tmp_path: Path, beat_ms: int, kind: str) -> None:
+    """Wherever in 20 ms the ticker had its place for the call, the caller's side is exact."""
+    agent = sent_by(encode_packets(_agent_sound()), first_ns=START_NS)
+    write_recording(_timeline(agent, beat_ms=beat_ms), tmp_path / "r", kind)
+    left, right = _heard(tmp_path / "r")
+    assert len(left) == 3 * RATE_HZ
+    assert abs(_loud_from(left) - 500 - beat_ms) < 2
+    assert abs(_loud_from(right) - 1500) <= (10 if kind == "opus" else 0) + 2
 
 
 def test_equal_calls_make_equal_files(tmp_path: Path) -> None:
