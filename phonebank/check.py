@@ -6,12 +6,12 @@ from pathlib import Path
 
 import click
 import msgspec
-from rich.console import Console
 from rich.table import Table
 
 from phonebank.exit_codes import ExitCode
 from phonebank.options import option
 from phonebank.plan_file import Changes, ready_plan
+from phonebank.report import Speaker
 from phonebank.selection import selection_from
 from shared.agent import Agent
 from shared.persona import Persona
@@ -111,5 +111,5 @@ def check(plan: Path, only: tuple[str, ...], set_words: tuple[str, ...]) -> int:
     table.add_row("minutes", f"about {found.minutes:.1f}, at {found.call_s:.0f} s a call")
     table.add_row("secrets", ", ".join(sorted(ready.secrets)) or "none")
     table.add_row("files", str(len(ready.assets)) if ready.assets else "none")
-    Console(highlight=False).print(table)
+    Speaker(highlight=False).print(table)
     return ExitCode.PASSED

@@ -6,9 +6,11 @@ run.json and nothing else.
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Iterable
 from pathlib import Path
+from typing import IO
 
 import msgspec
 from rich.console import Console
@@ -19,14 +21,23 @@ from shared.errors import CommandError
 from shared.result import CallResult, RunResult
 
 
+class Speaker(Console):
+    """A console whose listener may leave (`| head`): the rest is lost, the exit code is not."""
+
+    def on_broken_pipe(self) -> None:
+        """Say nothing more; rich would end the process with 1, which means fail."""
+        self.quiet = True
+        _to_nowhere(self.file)
+
+
 class Report:
     """The voice of one command."""
 
     def __init__(self, *, as_json: bool = False, junit: Path | None = None) -> None:
         self._as_json = as_json
         self._junit = junit
-        self.progress = Console(stderr=True, highlight=False)
-        self._results = Console(stderr=as_json, highlight=False)
+        self.progress = Speaker(stderr=True, highlight=False)
+        self._results = Speaker(stderr=as_json, highlight=False)
 
     def say(self, sentence: str) -> None:
         """One sentence about the way."""
@@ -48,8 +59,7 @@ class Report:
         if self._junit is not None:
             self._write_junit(self._junit, result, calls)
         if self._as_json:
-            pretty = msgspec.json.format(msgspec.json.encode(result), indent=2)
-            sys.stdout.write(pretty.decode() + "\n")
+            _print_json(result)
 
     def _write_junit(self, file: Path, result: RunResult, calls: list[CallResult]) -> None:
         try:
@@ -57,3 +67,16 @@ class Report:
             file.write_bytes(junit_xml(result, calls))
         except OSError as error:
             raise CommandError(f"--junit {file}: {error.strerror or error}") from None
+
+
+def _print_json(result: RunResult) -> None:
+    pretty = msgspec.json.format(msgspec.json.encode(result), indent=2)
+    try:
+        sys.stdout.write(pretty.decode() + "\n")
+        sys.stdout.flush()
+    except BrokenPipeError:
+        _to_nowhere(sys.stdout)
+
+
+def _to_nowhere(stream: IO[str]) -> None:
+    os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())

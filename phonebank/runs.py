@@ -7,7 +7,6 @@ import tempfile
 from pathlib import Path
 
 import click
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
@@ -15,7 +14,7 @@ from phonebank.exit_codes import ExitCode, of_run
 from phonebank.options import fleet_options, option, settings_from
 from phonebank.reach import cancel as cancel_there
 from phonebank.reach import reach, urls_of
-from phonebank.report import Report
+from phonebank.report import Report, Speaker
 from phonebank.results import fetch, fetch_summary, make_folder, read_rows, read_run
 from phonebank.tables import VERDICT_STYLES
 from shared.errors import CommandError
@@ -35,7 +34,7 @@ def runs(redis_url: str | None, storage_url: str | None, data_dir: str | None) -
         async with reach(*urls) as there:
             return await list_runs(there.redis)
 
-    Console(highlight=False).print(_runs_table(asyncio.run(body())))
+    Speaker(highlight=False).print(_runs_table(asyncio.run(body())))
     return ExitCode.PASSED
 
 

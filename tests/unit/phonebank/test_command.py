@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -83,6 +86,27 @@ def test_a_password_in_a_url_is_not_shown(
     """A CI log is read by many; a slash in a password makes its start look like a port."""
     assert main(["runs", "--redis-url", url, "--storage-url", "memory://"]) == code
     assert "hunter2" not in capsys.readouterr().err
+
+
+SHOW = """
+import sys
+from phonebank.report import Report
+from tests.unit.phonebank.calls import a_call, a_run
+
+Report(as_json={as_json}).results(a_run(), [a_call(0)], "somewhere")
+sys.exit(3)
+"""
+
+
+@pytest.mark.parametrize("as_json", [False, True])
+def test_a_reader_that_leaves_does_not_change_the_exit_code(*, as_json: bool) -> None:
+    """`phonebank run | head` still says what the run came to."""
+    read_fd, write_fd = os.pipe()
+    os.close(read_fd)
+    command = [sys.executable, "-c", SHOW.format(as_json=as_json)]
+    ended = subprocess.run(command, stdout=write_fd, stderr=subprocess.PIPE, check=False)
+    os.close(write_fd)
+    assert ended.returncode == 3, ended.stderr
 
 
 def test_networks_that_cannot_be_read_name_their_variable(
