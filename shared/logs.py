@@ -26,9 +26,7 @@ def set_up_logs(settings: Settings, service: str) -> None:
         structlog.stdlib.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
     ]
-    renderer: Any = (
-        structlog.processors.JSONRenderer() if as_json else structlog.dev.ConsoleRenderer()
-    )
+    renderer: Any = structlog.processors.JSONRenderer() if as_json else _people()
     level = logging.getLevelNamesMapping().get(settings.log_level.upper(), logging.INFO)
     structlog.configure(
         processors=[*shared_chain, structlog.processors.format_exc_info, renderer]
@@ -51,6 +49,11 @@ def set_up_logs(settings: Settings, service: str) -> None:
     for name in NOISY:
         logging.getLogger(name).setLevel(logging.WARNING)
     structlog.contextvars.bind_contextvars(service=service)
+
+
+def _people() -> structlog.dev.ConsoleRenderer:
+    """A renderer without rich traces: those print locals, and a local may be a secret."""
+    return structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)
 
 
 def bound_call(run: str, index: int, attempt: int) -> AbstractContextManager[Any]:
