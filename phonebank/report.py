@@ -31,11 +31,13 @@ class Speaker(Console):
 
 
 class Report:
-    """The voice of one command."""
+    """The voice of one command. Raises `CommandError` for a `junit` that cannot be written."""
 
     def __init__(self, *, as_json: bool = False, junit: Path | None = None) -> None:
         self._as_json = as_json
         self._junit = junit
+        if junit is not None:
+            _make_room(junit)
         self.progress = Speaker(stderr=True, highlight=False)
         self._results = Speaker(stderr=as_json, highlight=False)
 
@@ -63,10 +65,19 @@ class Report:
 
     def _write_junit(self, file: Path, result: RunResult, calls: list[CallResult]) -> None:
         try:
-            file.parent.mkdir(parents=True, exist_ok=True)
             file.write_bytes(junit_xml(result, calls))
         except OSError as error:
             raise CommandError(f"--junit {file}: {error.strerror or error}") from None
+
+
+def _make_room(junit: Path) -> None:
+    """Make the file's folder now, so that a run is not lost to a wrong path at its end."""
+    try:
+        junit.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise CommandError(f"--junit {junit}: {error.strerror or error}") from None
+    if junit.is_dir() or not os.access(junit if junit.exists() else junit.parent, os.W_OK):
+        raise CommandError(f"--junit {junit}: no file can be written there")
 
 
 def _print_json(result: RunResult) -> None:

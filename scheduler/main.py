@@ -32,6 +32,8 @@ from shared.storage import Storage
 ADMISSION_PAUSE_S = 0.05
 REAPER_PAUSE_S = 1.0
 CLOSING_PAUSE_S = 0.2
+CLOSERS = 4
+"""Runs closed at the same time: the rows of a large one must not keep small ones waiting."""
 HEARTBEAT_S = 1.0
 LONGEST_BACK_OFF_S = 5.0
 
@@ -85,8 +87,11 @@ async def _schedule(
             group.create_task(repeat("intake", intake.once, 0.0)),
             group.create_task(repeat("admission", admission.once, ADMISSION_PAUSE_S)),
             group.create_task(repeat("reaper", reaper.once, reaper_pause_s)),
-            group.create_task(repeat("closing", closing.once, CLOSING_PAUSE_S)),
             group.create_task(_beat(heartbeat)),
+        ]
+        tasks += [
+            group.create_task(repeat("closing", closing.once, CLOSING_PAUSE_S))
+            for _ in range(CLOSERS)
         ]
         await stopping.wait()
         for task in tasks:

@@ -52,7 +52,9 @@ class Reaper:
         for lost in reaped.exhausted:
             try:
                 await self._end(lost)
-            except FleetError as error:  # our lease on it runs out and it is reaped again
+            except FleetError as error:
+                # Our lease on it runs out and it is reaped again; if only the marker is missing,
+                # closing finds the attempt without it.
                 log.warning("lost_call_not_ended", call=str(lost.key), error=str(error))
         return count
 

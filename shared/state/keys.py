@@ -3,7 +3,7 @@
 A key's life is a number of seconds, or FLEET for the few that live as long as the fleet does. The
 scripts get the same names as Lua functions (`call_key(run, index)`) and the same lives as
 `LIFE_S.call`, so a name stands here and nowhere else. Redis Cluster is not served: arq is not
-either, and names made inside a script are what lets a run of ten million calls have ten keys.
+either, and names made inside a script are what lets keys come and go with the calls in flight.
 """
 
 from __future__ import annotations

@@ -109,6 +109,18 @@ def test_a_reader_that_leaves_does_not_change_the_exit_code(*, as_json: bool) ->
     assert ended.returncode == 3, ended.stderr
 
 
+@pytest.mark.parametrize("place", ["folder", "file/junit.xml"])
+def test_a_junit_file_that_cannot_be_written_is_refused_before_the_run(
+    place: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Afterwards the run's own exit code would be lost."""
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "file").write_text("")
+    words = ["run", str(tmp_path / "no-such-plan.yaml"), "--junit", str(tmp_path / place)]
+    assert main(words) == 2
+    assert "--junit" in capsys.readouterr().err
+
+
 def test_networks_that_cannot_be_read_name_their_variable(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
