@@ -39,7 +39,7 @@ def void_call(
         validity=Validity.VOID,
         verdict=Verdict.NONE,
         detail=REASONS[reason].sentence,
-        void_reasons=[why_void],
+        void_reasons=[f"{reason}: {why_void}"],
         started_at=datetime.now(UTC).isoformat(timespec="milliseconds"),
         earlier_attempts=earlier_attempts or [],
     )

@@ -152,16 +152,17 @@ def _with_upload(result: CallResult, began_ns: int, failure: str | None = None) 
 
 
 def _without_storage(result: CallResult) -> CallResult:
+    reason = EndedReason.STORAGE_FAILED
     return msgspec.structs.replace(
         result,
-        ended_reason=EndedReason.STORAGE_FAILED,
+        ended_reason=reason,
         failure_owner=Owner.FLEET,
         failed_step=Step.UPLOAD,
         validity=Validity.VOID,
         verdict=Verdict.NONE,
-        detail=REASONS[EndedReason.STORAGE_FAILED].sentence,
+        detail=REASONS[reason].sentence,
         recording=None,
-        void_reasons=[*result.void_reasons, "the results could not be stored"],
+        void_reasons=[f"{reason}: {REASONS[reason].sentence}", *result.void_reasons],
     )
 
 

@@ -212,7 +212,7 @@ async def _lost_workers(folder: Path, clips: Path, url: str) -> list[Met]:
 async def _redis_away(folder: Path, clips: Path, url: str) -> list[Met]:
     """Longer than a lease: the worker hangs up, and the call is held anew when Redis is back."""
     async with small_fleet(folder, lease_s=3.0, clips=clips) as fleet:
-        long = plan_for(url, WAIT, SAY, WAIT, {"silence": {"duration_s": 4}}, BYE)
+        long = plan_for(url, WAIT, SAY, WAIT, {"silence": 4}, BYE)
         run = await fleet.run("redis-away", long)
         await fleet.running(run)
         await asyncio.to_thread(_kill, fleet)

@@ -31,6 +31,10 @@ UNKNOWN_FILE = "sha256:" + "0" * 64
 BROKEN_FILE = b"RIFF, and then nothing that is sound" * 20
 
 
+ATTEMPTS = range(1, 60)
+"""A call that no worker takes in time is admitted anew under the next number."""
+
+
 class Planted(msgspec.Struct, frozen=True, kw_only=True):
     """One fault. `before` happens ahead of the submission, `meanwhile` once the call talks."""
 
@@ -79,14 +83,14 @@ def of_agents(urls: Mapping[str, str]) -> list[Planted]:
         "never-speaks": plan_for(urls["never-speaks"]),
         "deaf": plan_for(urls["deaf"], *TURN),
         "hangs-up-early": plan_for(urls["hangs-up-early"], WAIT, SAY, WAIT, SAY, WAIT, SAY, BYE),
-        "freezes": plan_for(urls["freezes"], *TURN),
+        "freezes": plan_for(urls["freezes"], WAIT, SAY, WAIT, SAY, WAIT, BYE),
         "refuses-offer": plan_for(urls["refuses-offer"]),
         "answers-without-audio": plan_for(urls["answers-without-audio"]),
         "slow-reply": plan_for(
             urls["slow-reply"], *TURN, **patient, **checked("response_latency_ms", 2500)
         ),
         "ignores-barge-in": plan_for(
-            urls["ignores-barge-in"], *over, **checked("barge_in_ignored", 0)
+            urls["ignores-barge-in"], *over, **checked("barge_in_stop_ms", 1000)
         ),
         "clipped-audio": plan_for(urls["clipped-audio"], **checked("clipped_percent", 1)),
         "lost-packets": plan_for(urls["lost-packets"], *TURN, **checked("packet_loss_percent", 2)),
@@ -160,7 +164,7 @@ def of_plans(url: str) -> list[Planted]:
         Planted(
             name="the run is cancelled in mid-call",
             whose="plan",
-            plan=plan_for(url, WAIT, SAY, WAIT, {"silence": {"duration_s": 10}}, BYE),
+            plan=plan_for(url, WAIT, SAY, WAIT, {"silence": 10}, BYE),
             meanwhile=_cancel,
         ),
         Planted(
@@ -181,8 +185,8 @@ def of_plans(url: str) -> list[Planted]:
 def of_disks(url: str) -> list[Planted]:
     """Faults of our own parts that touch one call: voices, files, disks, storage."""
     once: Tree = {"limits": {"retries": 0}}
-    play = {"play": {"clip": UNKNOWN_FILE}}
-    broken = {"play": {"clip": f"sha256:{hashlib.sha256(BROKEN_FILE).hexdigest()}"}}
+    play = {"play": UNKNOWN_FILE}
+    broken = {"play": f"sha256:{hashlib.sha256(BROKEN_FILE).hexdigest()}"}
     odd: Tree = {"persona": {"voice": "klingon"}}
     return [
         Planted(name="the voice is unknown", whose="fleet", plan=plan_for(url, **once, **odd)),
@@ -247,23 +251,25 @@ async def _store_broken_file(fleet: SmallFleet, _: str) -> None:
 
 def _full(name: str) -> Deed:
     async def plant(fleet: SmallFleet, run: str) -> None:
-        folder = fleet.spool_of(run)
-        folder.mkdir(parents=True)
-        (folder / name).symlink_to("/dev/full")
+        for attempt in ATTEMPTS:
+            folder = fleet.spool_of(run, attempt)
+            folder.mkdir(parents=True)
+            (folder / name).symlink_to("/dev/full")
 
     return plant
 
 
 async def _no_folder(fleet: SmallFleet, run: str) -> None:
-    place = fleet.spool_of(run)
-    place.parent.mkdir(parents=True, exist_ok=True)
-    place.write_text("in the way")
+    for attempt in ATTEMPTS:
+        place = fleet.spool_of(run, attempt)
+        place.parent.mkdir(parents=True, exist_ok=True)
+        place.write_text("in the way")
 
 
 async def _no_storage(fleet: SmallFleet, run: str) -> None:
-    place = fleet.results / "runs" / run / "calls" / "0"
+    place = fleet.results / "runs" / run / "calls"
     place.mkdir(parents=True)
-    (place / "1").write_text("in the way")
+    (place / "0").write_text("in the way")
 
 
 async def meet(fleet: SmallFleet, planted: Planted) -> Any:

@@ -47,7 +47,7 @@ class SmallFleet:
         self._given = dict(environ)
         self._stack = contextlib.ExitStack()
         # A socket's path is short, and pytest's folders are deep.
-        self._home = Path(self._stack.enter_context(tempfile.TemporaryDirectory(prefix="pb-")))
+        self.home = Path(self._stack.enter_context(tempfile.TemporaryDirectory(prefix="pb-")))
         self._processes: list[subprocess.Popen[bytes]] = []
         self.worker: subprocess.Popen[bytes]
         self.redis: Redis
@@ -61,7 +61,7 @@ class SmallFleet:
 
     def start_valkey(self) -> None:
         """Also again after a kill: it reads its append-only file."""
-        self.url, self.valkey = self._stack.enter_context(valkey(self._home))
+        self.url, self.valkey = self._stack.enter_context(valkey(self.home))
 
     def start_worker(self) -> None:
         """A media process with its studio."""

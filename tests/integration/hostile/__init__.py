@@ -1,0 +1,1 @@
+"""Agents that mean harm, and secrets that they are told."""
