@@ -70,7 +70,7 @@ class EmbeddedFleet:
 
     async def bring_up(self) -> None:
         """Start Valkey, then scheduler and media process; returns as soon as Valkey answers."""
-        environ = self._environ()
+        environ = self._environ(set())  # only the worker calls anybody
         media_core, other_cores = split_cores(_cores())
         command = valkey_command(self.folder, self._socket)
         valkey = Program(name="valkey", command=command, environ=environ, cores=other_cores)
@@ -86,7 +86,7 @@ class EmbeddedFleet:
         worker = Program(
             name="worker",
             command=python_module("worker.main"),
-            environ=environ | core | self._metrics("worker"),
+            environ=self._environ(self.order.secrets) | core | self._metrics("worker"),
             stop_s=DRAIN_S + 10,
         )
         await self.start(scheduler)
@@ -114,11 +114,11 @@ class EmbeddedFleet:
         except BaseExceptionGroup as errors:
             raise first_error(errors) from None
 
-    def _environ(self) -> dict[str, str]:
+    def _environ(self, secrets: set[str] | None) -> dict[str, str]:
         order = self.order
         inherited = environ_for_children(
             order.environ,
-            secrets=order.secrets,
+            secrets=secrets,
             with_aws=order.storage_url.startswith("s3:"),
         )
         return (

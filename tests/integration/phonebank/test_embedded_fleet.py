@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from phonebank.child import ParentPipe, Program
+from phonebank.child import Child, ParentPipe, Program
 from phonebank.fleet import EmbeddedFleet, FleetOrder, embedded_fleet, split_cores
 from phonebank.private_folder import LONGEST_SOCKET_PATH, private_folder
 from phonebank.valkey import url_of, valkey_command, wait_until_it_answers
@@ -132,6 +132,21 @@ async def test_storage_that_processes_cannot_share_is_refused_before_any_starts(
         async with embedded_fleet(order):
             pass
     assert not (tmp_path / "embedded").exists()
+
+
+async def test_only_the_worker_is_given_secrets(tmp_path: Path) -> None:
+    """Neither Redis nor the scheduler has a use for them."""
+    environ = {**os.environ, "BOT_TOKEN": "hunter2"}
+    order = FleetOrder(
+        data_dir=tmp_path, storage_url=tmp_path.as_uri(), environ=environ, secrets={"BOT_TOKEN"}
+    )
+    async with embedded_fleet(order) as fleet:
+        told = [child.program.name for child in fleet.children if _knows(child, "hunter2")]
+    assert told == ["worker"]
+
+
+def _knows(child: Child, value: str) -> bool:
+    return value in child.program.environ.values()
 
 
 async def test_a_metrics_port_of_the_environment_is_not_given_to_several_processes(
