@@ -15,11 +15,11 @@ import structlog
 from redis.asyncio import Redis
 
 from scheduler.void_call import void_call
-from shared.call import EndedReason
+from shared.call import REASONS, EndedReason, Owner
 from shared.plan import RunPlan
 from shared.result import CallResult, Winner
 from shared.state.calls import CallKey
-from shared.state.runs import committed_attempt, cursors
+from shared.state.runs import committed_attempt, committed_reason, cursors
 from shared.storage import NotStored, Storage
 from shared.storage_keys import call_folder, call_key, winner_key
 
@@ -62,7 +62,13 @@ class Rows:
             return msgspec.json.decode(stored, type=CallResult)
         except (NotStored, msgspec.DecodeError) as error:
             log.warning("row_missing", call=str(key), error=str(error))
-        return void_call(self._plan, key, EndedReason.INTERNAL_ERROR, why_void=WHY_MISSING)
+        return void_call(self._plan, key, await self._why_lost(index), why_void=WHY_MISSING)
+
+    async def _why_lost(self, index: int) -> EndedReason:
+        """What the worker said of it, where that explains a row that is not there."""
+        said = await committed_reason(self._redis, self._run, index)
+        ours = {r for r, facts in REASONS.items() if facts.owner is Owner.FLEET}
+        return EndedReason(said) if said in ours else EndedReason.INTERNAL_ERROR
 
     async def _winner(self, index: int) -> int | None:
         committed = await committed_attempt(self._redis, self._run, index)

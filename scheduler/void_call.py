@@ -36,6 +36,7 @@ def void_call(
         stage=CallStage.CONNECTING,
         ended_reason=reason,
         failure_owner=REASONS[reason].owner,
+        failed_step=steps[0] if len(steps := REASONS[reason].steps) == 1 else None,
         validity=Validity.VOID,
         verdict=Verdict.NONE,
         detail=REASONS[reason].sentence,

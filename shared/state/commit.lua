@@ -14,7 +14,7 @@ if state == 'done' then return 1 end
 if state ~= 'running' then return 0 end
 
 release(run, index, attempt)
-redis.call('HSET', call, 'state', 'done')
+redis.call('HSET', call, 'state', 'done', 'reason', reason)
 redis.call('EXPIRE', call, COMMITTED_LIFE_S)
 local outcome = ({pass = 'passed', fail = 'failed'})[verdict] or 'unjudged'
 if validity == 'void' then outcome = 'void' end

@@ -82,7 +82,7 @@ RETRIES = Key(
     "retries", "phonebank:retries:{run}:{lane}", "list", RUN_LIFE_S, "indexes that go again"
 )
 HELD = Key("held", "phonebank:held:{run}", "set", RUN_LIFE_S, "indexes admitted and not ended")
-CALL = Key("call", "phonebank:call:{run}:{index}", "hash", RUN_LIFE_S, "attempt, state and worker")
+CALL = Key("call", "phonebank:call:{run}:{index}", "hash", RUN_LIFE_S, "attempt, state, end")
 EVENTS = Key("events", "phonebank:events:{run}", "stream", RUN_LIFE_S, "ended calls, for progress")
 ENDPOINT = Key("endpoint", "phonebank:endpoint:{endpoint}", "set", DAY_S, "run:index calling it")
 PACE = Key("pace", "phonebank:pace:{endpoint}", "string", DAY_S, "time of the next start, ms")

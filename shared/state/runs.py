@@ -214,6 +214,12 @@ async def committed_attempt(redis: Redis, run: str, index: int) -> int | None:
     return int(attempt) if state == b"done" else None
 
 
+async def committed_reason(redis: Redis, run: str, index: int) -> str | None:
+    """The ended reason that was committed, as long as Redis remembers (an hour)."""
+    reason = await ask(redis, "HGET", CALL.at(run, index), "reason")
+    return None if reason is None else reason.decode()
+
+
 async def redis_time_ms(redis: Redis) -> int:
     """What time Redis has, by which all leases and deadlines go."""
     seconds, micros = await ask(redis, "TIME")

@@ -267,9 +267,10 @@ async def _no_folder(fleet: SmallFleet, run: str) -> None:
 
 
 async def _no_storage(fleet: SmallFleet, run: str) -> None:
-    place = fleet.results / "runs" / run / "calls"
+    place = fleet.results / "runs" / run / "calls" / "0"
     place.mkdir(parents=True)
-    (place / "0").write_text("in the way")
+    for attempt in ATTEMPTS:  # nothing can be written there, and nothing is found
+        (place / str(attempt)).symlink_to("/proc/nowhere/at-all")
 
 
 async def meet(fleet: SmallFleet, planted: Planted) -> Any:

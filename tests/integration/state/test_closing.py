@@ -136,6 +136,18 @@ async def test_a_committed_call_without_a_row_is_void_and_the_run_still_ends(red
     assert (await fleet.status()).verdict == "none", "half of the planned calls were judged"
 
 
+async def test_a_call_that_storage_refused_keeps_its_reason(redis: Redis) -> None:
+    """What the worker committed explains the row that could not be stored."""
+    fleet = Fleet(redis, surface_text(1))
+    await fleet.begin()
+    (key,) = await admit_and_claim(redis)
+    assert await commit(redis, key, void(EndedReason.STORAGE_FAILED))
+    assert await fleet.closing.once() == 1
+    (row,) = await fleet.rows()
+    assert (row.ended_reason, row.failure_owner) == ("storage_failed", "fleet")
+    assert (row.validity, row.failed_step) == ("void", "upload")
+
+
 async def test_winners_are_found_after_redis_forgot_the_calls(redis: Redis) -> None:
     """An hour later the marker tells, and without a marker the latest attempt with a row."""
     fleet = Fleet(redis, surface_text(2))
