@@ -20,6 +20,7 @@ from shared.call import EndedReason, Step
 from shared.plan import Limits
 from shared.redaction import Redactor
 from shared.result import Evidence, Reported
+from worker.allowance import Allowance
 from worker.caller.caller import Caller
 from worker.media.clip import PACKET_MS
 from worker.media.clock import now_ns
@@ -31,6 +32,8 @@ from worker.transports.transport import ReceivedPacket, Transport
 
 REPORTS_KEPT = 2000
 REPORT_CHARS = 4000
+PACKETS_PER_S, PACKETS_BURST = 200, 2000
+"""Four times real time, and forty seconds at once: bots burst after pauses, floods go on."""
 GAP_NS = 100_000_000
 STREAM_NS = 1_000_000_000
 """Silence sent for this long without a gap shows an agent that streams silence too. Others send
@@ -72,6 +75,7 @@ class Conversation:
         self._ending: Ending | None = None
         self._reports: list[Reported] = []
         self._reports_dropped = 0
+        self._packets = Allowance(PACKETS_PER_S, PACKETS_BURST)
         self._last_packet_ns = 0
         self._silent_since_ns = 0
         self._streams_silence = False
@@ -128,6 +132,8 @@ class Conversation:
         finally:
             seat.leave()
             self.ended_ns = now_ns()
+            if self._packets.refused:
+                log.warning("agent_floods", packets_refused=self._packets.refused)
             self.frames_planned += seat.skipped
         assert self._ending is not None
         return self._ending
@@ -157,7 +163,7 @@ class Conversation:
     def heard(self, packet: ReceivedPacket) -> None:
         """An audio packet of the agent arrived."""
         self._notice_stream(packet.arrived_ns)
-        if self.has_ended:
+        if self.has_ended or not self._packets.take(packet.arrived_ns):
             return
         with self._boundary():
             self._spool.received(packet)

@@ -17,7 +17,8 @@ from shared.errors import CallFailure
 from worker.transports.transport import ReceivedPacket
 
 MAGIC = b"PHONEBANK-SPOOL-1\n"
-MAX_BYTES = 512 * 1024 * 1024
+MAX_BYTES = 128 * 1024 * 1024
+"""Twice what the longest call takes; the studio reads a spool whole."""
 FLUSH_EVERY_NS = 1_000_000_000
 _SENT = struct.Struct("<cIqqBH")
 _RECEIVED = struct.Struct("<cqHIH")

@@ -141,7 +141,8 @@ async def test_a_call_that_storage_refused_keeps_its_reason(redis: Redis) -> Non
     fleet = Fleet(redis, surface_text(1))
     await fleet.begin()
     (key,) = await admit_and_claim(redis)
-    assert await commit(redis, key, void(EndedReason.STORAGE_FAILED))
+    refused = msgspec.structs.replace(void(), ended_reason=EndedReason.STORAGE_FAILED)
+    assert await commit(redis, key, refused)
     assert await fleet.closing.once() == 1
     (row,) = await fleet.rows()
     assert (row.ended_reason, row.failure_owner) == ("storage_failed", "fleet")
