@@ -33,6 +33,9 @@ ANSWER_POLL_S = 0.05
 EVENTS_BLOCK_MS = 250
 LOST_SIGHT_S = 60.0
 """A run is followed through an outage of Redis of this length."""
+STORING_S = 300.0
+STORING_S_PER_CALL = 0.05
+"""So long after its last call a run that has no results gets none: its storage takes nothing."""
 
 _summary_decoder = msgspec.json.Decoder(Summary)
 
@@ -114,10 +117,12 @@ async def follow(to: Reach, run: str, watcher: Watcher) -> None:
     """Tell `watcher` of the run until it has ended.
 
     An outage of Redis shorter than `LOST_SIGHT_S` is waited out. A run that ended so long ago that
-    only storage remembers it (its idempotency key was given again) has ended. Raises `FleetError`.
+    only storage remembers it (its idempotency key was given again) has ended. Raises `FleetError`,
+    also for a run whose calls are done and whose results cannot be stored: a disk stays full.
     """
     loop = asyncio.get_running_loop()
     seen_at = loop.time()
+    done_at: float | None = None
     after = "0"
     while True:
         try:
@@ -140,6 +145,15 @@ async def follow(to: Reach, run: str, watcher: Watcher) -> None:
         watcher.status(status)
         if status.over:
             return
+        if status.done < status.planned:
+            continue
+        done_at = done_at or seen_at
+        waited_s = seen_at - done_at
+        if waited_s > STORING_S + STORING_S_PER_CALL * status.planned:
+            raise FleetError(
+                f"all calls of {run} are done, and its results could not be stored for "
+                f"{waited_s:.0f} s: is the storage full? The scheduler's log says more"
+            )
 
 
 async def _ended_long_ago(storage: Storage, run: str) -> bool:

@@ -210,6 +210,8 @@ def _view_of(name: str, status: RunStatus, interrupt: Interrupt) -> RunView:
         note = "cancelling"
     elif not status.running and not status.done:
         note = "waiting for a free caller"
+    elif status.done >= status.planned and not status.over:
+        note = "storing the results"
     return RunView(
         name=name,
         planned=status.planned,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import tempfile
 from pathlib import Path
 
@@ -23,6 +24,8 @@ from shared.state.runs import read_run as read_status
 from shared.storage import NotStored
 from shared.storage_keys import run_folder
 
+RUN_ID = re.compile(r"[A-Za-z0-9-]{1,100}")
+
 
 @click.command()
 @fleet_options
@@ -34,7 +37,7 @@ def runs(redis_url: str | None, storage_url: str | None, data_dir: str | None) -
         async with reach(*urls) as there:
             return await list_runs(there.redis)
 
-    Speaker(highlight=False).print(_runs_table(asyncio.run(body())))
+    Speaker(highlight=False).print(runs_table(asyncio.run(body())))
     return ExitCode.PASSED
 
 
@@ -53,6 +56,8 @@ def show(
     data_dir: str | None,
 ) -> int:
     """Show what RUN came to; the exit code is that of `phonebank run`."""
+    if not RUN_ID.fullmatch(run):
+        raise CommandError(f"{run!r} is not a run; `phonebank runs` lists them")
     urls = urls_of(settings_from(redis_url=redis_url, storage_url=storage_url, data_dir=data_dir))
     with tempfile.TemporaryDirectory() as scratch:
         folder = make_folder(out or Path(scratch))
@@ -94,17 +99,19 @@ async def _bring(urls: tuple[str, str], run: str, folder: Path, *, whole: bool) 
         return str(folder) if whole else there.storage.url_of(run_folder(run))
 
 
-def _runs_table(found: list[RunStatus]) -> Table:
+def runs_table(found: list[RunStatus]) -> Table:
+    """A line per run; on a narrow screen its name is shortened and nothing else."""
     table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
     table.add_column("run", no_wrap=True)
-    table.add_column("name", overflow="ellipsis", no_wrap=True)
+    table.add_column("name")
     for title in ("state", "verdict", "calls"):
         table.add_column(title, no_wrap=True)
     for status in found:
         verdict = status.verdict
         table.add_row(
             status.run,
-            status.record.name,
+            # The column may be narrowed, unlike the others; the text stays on one line.
+            Text(status.record.name, no_wrap=True, overflow="ellipsis"),
             str(status.state),
             Text(str(verdict), style=VERDICT_STYLES[verdict]) if verdict else "-",
             f"{status.done}/{status.planned}",

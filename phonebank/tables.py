@@ -5,7 +5,6 @@ Everything fits 80 columns. Times of a call are shown in seconds, as a caller wo
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Iterable
 
 import msgspec
@@ -20,6 +19,8 @@ from shared.result import CallResult, Distribution, RunResult
 MOST_ROWS = 40
 """A load test's table shows so many calls, those that did not pass first."""
 MOST_FINDINGS = 12
+MOST_EXAMPLES = 3
+"""One reason may have several causes: a refused offer is a 401 here and a 404 there."""
 
 VERDICT_STYLES = {Verdict.PASS: "green", Verdict.FAIL: "red", Verdict.NONE: "yellow"}
 
@@ -29,7 +30,8 @@ class Finding(msgspec.Struct, frozen=True, kw_only=True):
 
     what: str
     calls: list[int]
-    example: str
+    examples: dict[str, int]
+    """What was said of it, each with the first call that it was said of."""
 
 
 def clock(duration_ms: float) -> str:
@@ -70,14 +72,14 @@ def calls_table(rows: list[CallResult]) -> RenderableType:
 
 def findings_of(rows: Iterable[CallResult]) -> list[Finding]:
     """What kept calls from passing, most frequent first."""
-    calls: defaultdict[str, list[int]] = defaultdict(list)
-    examples: dict[str, str] = {}
+    found: dict[str, Finding] = {}
     for row in rows:
         for what, example in _complaints(row):
-            calls[what].append(row.index)
-            examples.setdefault(what, example)
-    ordered = sorted(calls, key=lambda what: (-len(calls[what]), what))
-    return [Finding(what=what, calls=calls[what], example=examples[what]) for what in ordered]
+            finding = found.setdefault(what, Finding(what=what, calls=[], examples={}))
+            finding.calls.append(row.index)
+            if example and len(finding.examples) < MOST_EXAMPLES:
+                finding.examples.setdefault(example, row.index)
+    return sorted(found.values(), key=lambda finding: (-len(finding.calls), finding.what))
 
 
 def findings_table(findings: list[Finding]) -> RenderableType:
@@ -89,8 +91,10 @@ def findings_table(findings: list[Finding]) -> RenderableType:
         some = ", ".join(f"#{index}" for index in finding.calls[:5])
         where = f"{some}, …" if len(finding.calls) > 5 else some
         words = Text(finding.what, style="bold").append(f"  {where}", style="not bold dim")
-        if finding.example:
-            words.append(f"\n{finding.example}", style="not bold")
+        several = len(finding.examples) > 1
+        for example, index in finding.examples.items():
+            words.append(f"\n#{index}: " if several else "\n", style="not bold dim")
+            words.append(example, style="not bold")
         table.add_row(f"{len(finding.calls)}×", words)
     more = len(findings) - MOST_FINDINGS
     return Group(table, Text(f"… and {more} more", style="dim")) if more > 0 else table

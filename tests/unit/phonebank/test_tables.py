@@ -77,6 +77,20 @@ def test_findings_are_grouped_and_the_most_frequent_comes_first() -> None:
     assert "the agent was connected and never spoke" in text
 
 
+def test_different_causes_of_one_reason_are_told_apart() -> None:
+    """The first call's sentence is not said of the others; at most three are shown."""
+    details = ["HTTP 302", "HTTP 401", "HTTP 302", "HTTP 404", "HTTP 500"]
+    rows = [
+        a_call(index, Verdict.FAIL, ended_reason=EndedReason.OFFER_REFUSED, detail=detail)
+        for index, detail in enumerate(details)
+    ]
+    (finding,) = findings_of(rows)
+    assert finding.examples == {"HTTP 302": 0, "HTTP 401": 1, "HTTP 404": 3}
+    text = shown(findings_table([finding]))
+    assert "5× offer_refused  #0, #1, #2, #3, #4" in text
+    assert "#1: HTTP 401" in text
+
+
 def test_checks_without_evidence_are_named_only_where_nothing_else_went_wrong() -> None:
     """They explain a missing verdict; beside a refused call they are noise."""
     blind = CheckResult(name="no_response", outcome="error", detail="nothing to measure it on")
