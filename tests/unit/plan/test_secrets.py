@@ -164,3 +164,19 @@ def test_basic_credentials_hide_their_password() -> None:
     """The password inside the base64 counts as well."""
     value = "Basic " + base64.b64encode(b"user:hunter22").decode()
     assert Redactor({"T": value}).redact("pw hunter22") == "pw [T]"
+
+
+def test_a_secret_that_was_cut_off_is_redacted_as_far_as_it_is_there() -> None:
+    """Texts of agents are shortened: what begins a secret at the end goes too."""
+    redactor = Redactor({"TOKEN": "abcdefgh-12345"})
+    assert redactor.redact("you sent abcdefgh-1", cut=True) == "you sent [TOKEN]"
+    assert redactor.redact("you sent abcd", cut=True) == "you sent [TOKEN]"
+    assert redactor.redact("you sent abc", cut=True) == "you sent abc"
+    assert redactor.redact("you sent abcdefgh-1") == "you sent abcdefgh-1"
+    assert redactor.redact("abcdefgh-12345 abcdefg", cut=True) == "[TOKEN] [TOKEN]"
+
+
+def test_a_secret_is_found_after_its_spaces_were_folded() -> None:
+    """Texts of agents are kept on one line."""
+    redactor = Redactor({"TOKEN": "first  part\n\tsecond"})
+    assert redactor.redact("it is first part second.") == "it is [TOKEN]."
