@@ -78,7 +78,7 @@ GATES = (
         "our packets that were never sent", EVERYTHING, _own_loss,
     ),
     Gate(
-        VoidReason.HOST_PRESSURE, 25.0, "% of the call",
+        VoidReason.HOST_PRESSURE, 40.0, "% of the call",
         "our loop waited for a core that others used", LATENCIES, _host("waited_percent"),
     ),
     Gate(

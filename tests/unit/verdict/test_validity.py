@@ -21,7 +21,7 @@ GOOD = Instrument(
     caller_channel_ms=20_000.0,
     agent_channel_ms=20_250.0,
     host=HostPressure(
-        waited_percent=25.0,
+        waited_percent=40.0,
         stolen_percent=10.0,
         throttled_percent=5.0,
         cpu_pressure_percent=100.0,
@@ -41,7 +41,7 @@ def test_a_caller_within_its_limits_is_valid() -> None:
         ("caller_degraded", {"send_lateness_p99_ms": 20.1}, "20.1, more than 20 ms"),
         ("loop_stalled", {"loop_lag_max_ms": 201.0}, "201.0, more than 200 ms"),
         ("own_packets_lost", {"packets_sent": 988}, "1.1, more than 1 %"),
-        ("host_pressure", {"host": HostPressure(waited_percent=25.1)}, "waited for a core"),
+        ("host_pressure", {"host": HostPressure(waited_percent=40.1)}, "waited for a core"),
         ("host_pressure", {"host": HostPressure(stolen_percent=10.1)}, "stolen"),
         ("host_pressure", {"host": HostPressure(throttled_percent=5.1)}, "throttled"),
         ("script_unsaid", {"speech_packets_sent": 394}, "6.0, more than 5 packets"),
