@@ -14,7 +14,7 @@ export UV_PYTHON_DOWNLOADS := never
 export PYTHONDONTWRITEBYTECODE := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check lint format types unit clean
+.PHONY: help setup demo test prove check lint format types unit clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -26,6 +26,9 @@ demo: $(READY) ## Call the example agent 12 times and judge it; FAULT=name plant
 
 test: $(READY) $(RCLONE) lint types ## Everything that must hold: lint, types, all tests
 	$(BIN)/pytest
+
+prove: $(READY) ## Truth and speed: figures beside their targets (10 minutes; JSON=FILE keeps them)
+	@$(BIN)/python -m tests.prove all $(if $(JSON),--json $(JSON)) $(if $(QUICK),--quick)
 
 check: $(READY) lint types unit ## The inner loop: lint, types and unit tests in under a minute
 

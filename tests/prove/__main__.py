@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import importlib
 import importlib.util
+import logging
 import os
 import platform
 import sys
@@ -15,6 +16,7 @@ import time
 from pathlib import Path
 
 import msgspec
+import structlog
 
 from tests.prove.figures import Proof, table
 
@@ -28,6 +30,7 @@ def main() -> int:
     parser.add_argument("--json", type=Path, metavar="FILE", help="keep all figures there")
     parser.add_argument("--quick", action="store_true", help="fewer and shorter calls")
     options = parser.parse_args()
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING))
     proofs: dict[str, Proof] = {}
     for part in PARTS if options.part == "all" else (options.part,):
         name = f"tests.prove.{part}"

@@ -9,11 +9,12 @@ burst into the middle of a word. The rule:
 2. An audible onset after a pause is anchored anew, on its own arrival. A pause is 200 ms or more
    without audible sound, of which the last 200 ms took their time on the wire: neither a pause
    inside a burst nor a stall in the middle of a word is one. An anchor may move back (to undo the
-   lag that a stall left), but 200 ms of the pause stay.
+   lag that a stall left), but 200 ms of the pause stay. Where the line shakes (of the packets
+   before it, half took over 5 ms longer than the quickest one), its own delay of up to 60 ms is
+   taken off: it lies where the quickest of them would have brought it.
 3. A packet more than 500 ms later than predicted, and one whose timestamp jumps in a way that its
    arrival contradicts, are anchored on their arrival.
-4. Nothing begins before the end of what was audible; between onsets packets follow RTP time alone:
-   jitter moves an onset by its own delay and nothing else.
+4. Nothing begins before the end of what was audible; between onsets packets follow RTP time alone.
 """
 
 from __future__ import annotations
@@ -27,6 +28,11 @@ PAUSE_NS = 200_000_000
 LATE_NS = 500_000_000
 REAL_TIME_NS = 150_000_000
 """200 ms of stream that arrived in less than this came in a burst."""
+SHAKEN_NS = 5_000_000
+MAX_SHAKEN_NS = 60_000_000
+"""An arrival further behind the quickest one is no jitter: RTP time stood still, or a stall."""
+TRANSITS = 64
+TRANSITS_NEEDED = 12
 RESTART_PACKETS = 3000
 """A sequence number this far off is a new stream (RFC 3550, appendix A.1: MAX_DROPOUT)."""
 
@@ -53,6 +59,10 @@ class Placement:
         self._audible_arrived_ns = 0
         self._audible = False
         self._recent: deque[tuple[int, int]] = deque(maxlen=128)
+        self._rtp_ns = 0
+        """RTP time, from the first packet of the stream."""
+        self._transits_ns: deque[int] = deque(maxlen=TRANSITS)
+        """Arrival minus RTP time of the last packets; only their differences mean anything."""
 
     @property
     def end_ns(self) -> int:
@@ -79,6 +89,7 @@ class Placement:
         self._begin_ns = begin_ns
         self._audible = audible
         self._recent.append((packet.arrived_ns, begin_ns))
+        self._transits_ns.append(packet.arrived_ns - self._rtp_ns)
         if audible:
             self._audible_end_ns = begin_ns + samples_ns(samples)
             self._audible_arrived_ns = packet.arrived_ns
@@ -90,14 +101,26 @@ class Placement:
         passed = signed(packet.timestamp - last.timestamp, 32)
         arrived_ns = packet.arrived_ns
         predicted_ns = self._begin_ns + samples_ns(passed)
+        self._rtp_ns += samples_ns(passed)
         if self._contradicts(last, packet, steps, passed):
+            self._transits_ns.clear()
             return max(arrived_ns, self._audible_end_ns)
         if arrived_ns - predicted_ns > LATE_NS:
             return arrived_ns
         if audible and self._ends_pause(arrived_ns, predicted_ns):
             kept_ns = min(PAUSE_NS, predicted_ns - self._audible_end_ns)
-            return max(arrived_ns, self._audible_end_ns + kept_ns)
+            return max(arrived_ns - self._shaken_ns(arrived_ns), self._audible_end_ns + kept_ns)
         return max(predicted_ns, self._audible_end_ns)
+
+    def _shaken_ns(self, arrived_ns: int) -> int:
+        """How much longer than the quickest packet before it this one took, by jitter."""
+        if len(self._transits_ns) < TRANSITS_NEEDED:
+            return 0
+        ordered = sorted(self._transits_ns)
+        if ordered[len(ordered) // 2] - ordered[0] < SHAKEN_NS:
+            return 0
+        behind_ns = arrived_ns - self._rtp_ns - ordered[0]
+        return behind_ns if 0 < behind_ns <= MAX_SHAKEN_NS else 0
 
     def _contradicts(
         self, last: ReceivedPacket, packet: ReceivedPacket, steps: int, passed: int

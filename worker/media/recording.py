@@ -4,7 +4,8 @@ Opus is assembled from the packets that travelled, without transcoding, in slots
 follow the caller's frames, which keep one beat, and the file's pre-skip puts them on the clock: the
 caller's frames lie in their places, the agent's at most 10 ms from theirs. Packets of another shape
 than one plain 20 ms frame need the agent's side decoded and encoded anew. In every format Opus's
-6.5 ms are cut off the front.
+6.5 ms are taken off what the agent says and are inside what the caller sent, as in all times of a
+call: a sound of the caller stands where it left the socket.
 """
 
 from __future__ import annotations
@@ -34,6 +35,7 @@ from worker.media.timeline import PlacedFrame, Timeline
 
 FORMATS = ("opus", "flac", "wav")
 _CHUNK = RATE_HZ
+_LOOKAHEAD_NS = LOOKAHEAD_SAMPLES * 1_000_000_000 // RATE_HZ
 
 
 def write_recording(timeline: Timeline, path: Path, format_name: str) -> bool:
@@ -55,8 +57,7 @@ def write_recording(timeline: Timeline, path: Path, format_name: str) -> bool:
 
 def _write_opus(timeline: Timeline, path: Path) -> bool:
     early_ns = _early_ns(timeline)
-    # The last sound comes out of the decoder only after its look-ahead.
-    pre_skip = LOOKAHEAD_SAMPLES + _samples(early_ns)
+    pre_skip = _samples(early_ns)
     length = pre_skip + round(timeline.duration_ms * RATE_HZ / 1000)
     slots = math.ceil(length / FRAME_SAMPLES)
     transcoded = not all(is_single_20ms(frame.payload) for frame in timeline.agent)
@@ -64,7 +65,7 @@ def _write_opus(timeline: Timeline, path: Path) -> bool:
     if transcoded:
         right = _encoded_anew(timeline, slots, early_ns)
     else:
-        right = _by_slot(timeline.agent, slots, early_ns)
+        right = _by_slot(timeline.agent, slots, early_ns - _LOOKAHEAD_NS)
     with path.open("wb") as file:
         writer = OggWriter(file)
         writer.write(dual_mono_head(pre_skip), 0)
@@ -100,10 +101,11 @@ def _by_slot(frames: list[PlacedFrame], slots: int, early_ns: int) -> list[bytes
 
 
 def _encoded_anew(timeline: Timeline, slots: int, early_ns: int) -> list[bytes]:
-    # Encoding adds a second look-ahead, which the file's pre-skip does not know of.
+    # The agent's own look-ahead, and the one that encoding adds.
+    begin = 2 * LOOKAHEAD_SAMPLES
     line = timeline.agent_samples.astype(np.float32) / 32767.0
     whole = np.concatenate([np.zeros(_samples(early_ns), np.float32), line])
-    whole = whole[LOOKAHEAD_SAMPLES : LOOKAHEAD_SAMPLES + slots * FRAME_SAMPLES]
+    whole = whole[begin : begin + slots * FRAME_SAMPLES]
     padded = np.zeros(slots * FRAME_SAMPLES, np.float32)
     padded[: len(whole)] = whole
     return encode_packets(padded)
@@ -122,9 +124,9 @@ def _stereo(timeline: Timeline) -> Samples:
     early_ns = _early_ns(timeline)
     packets = _by_slot(timeline.caller, timeline.slots + 2, early_ns)
     left = np.concatenate([_decoded(decoder, packet) for packet in packets])
-    for channel, samples in enumerate((left[_samples(early_ns) :], timeline.agent_samples)):
-        heard = samples[LOOKAHEAD_SAMPLES : LOOKAHEAD_SAMPLES + length]
-        stereo[: len(heard), channel] = heard
+    heard = (left[_samples(early_ns) :], timeline.agent_samples[LOOKAHEAD_SAMPLES:])
+    for channel, samples in enumerate(heard):
+        stereo[: min(len(samples), length), channel] = samples[:length]
     return stereo
 
 

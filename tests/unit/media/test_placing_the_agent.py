@@ -188,3 +188,32 @@ def test_one_stream_after_another_stays_behind_it() -> None:
     numbers = [30_000, 30_001, 10, 12, 11]
     packets = [ReceivedPacket(at, number, 0, b"") for at, number in enumerate(numbers)]
     assert [packet.sequence for packet in in_order(packets)] == [30_000, 30_001, 10, 11, 12]
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_on_a_shaking_line_an_onset_loses_its_own_delay(seed: int) -> None:
+    """Jitter of up to 30 ms moves no onset by more than what the quickest packets had."""
+    chance = random.Random(seed)
+    placement = Placement()
+    sent_ns = [START_NS + k * FRAME_NS for k in range(200)]
+    packets = [
+        ReceivedPacket(at_ns + int(chance.uniform(0, 30e6)), k, k * 960, b"x")
+        for k, at_ns in enumerate(sent_ns)
+    ]
+    for k, packet in enumerate(packets):
+        begin_ns = placement.place(packet, 960, audible=k in {100, 101, 150, 151})
+        if k in {100, 150}:
+            assert begin_ns is not None
+            assert 0 <= begin_ns - sent_ns[k] <= 5_000_000
+
+
+def test_on_a_steady_line_a_late_onset_is_the_agents_own() -> None:
+    """One packet behind its time after an even stream was sent late, and is heard late."""
+    placement = Placement()
+    for k in range(100):
+        placement.place(
+            ReceivedPacket(START_NS + k * FRAME_NS, k, k * 960, b"x"), 960, audible=False
+        )
+    late_ns = START_NS + 100 * FRAME_NS + 30_000_000
+    late = ReceivedPacket(late_ns, 100, 96_000, b"x")
+    assert placement.place(late, 960, audible=True) == late_ns
