@@ -50,7 +50,7 @@ _COST = (
     "lag p99", "sent/s", "recv/s",
 )  # fmt: skip
 _SURROUNDINGS = (
-    "profile", "calls", "user+sys ms", "RSS MB", "MB/call", "threads", "set-up ms",
+    "profile", "calls", "user+sys", "RSS MB", "MB/call", "threads", "set-up ms",
     "foreign %", "steal %", "calib ms", "drift %", "tries",
 )  # fmt: skip
 

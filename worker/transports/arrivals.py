@@ -39,8 +39,11 @@ class Arrivals:
     def __init__(self) -> None:
         self._stamps: dict[bytes, int] = {}
 
-    def watch(self, receiver: _Receiver) -> None:
-        """Stamp what `receiver` is given from now on, before it sees it."""
+    def watch(self, receiver: _Receiver, take: Callable[[bytes], bool] = lambda _: False) -> None:
+        """Stamp what `receiver` is given from now on, before it sees it.
+
+        What `take` takes (RTP or RTCP, already stamped) the receiver does not see at all.
+        """
         found = receiver.transport.get_extra_info("socket")
         if found is None or found.type != socket.SOCK_DGRAM:
             return  # a relay: its packets arrive inside another protocol
@@ -52,6 +55,8 @@ class Arrivals:
         def stamped(data: bytes, addr: Any) -> None:
             if len(data) >= 12 and data[0] >> 6 == 2:  # RTP or RTCP (RFC 7983)
                 self._note(data[8:12] + data[2:4], stamp())
+                if take(data):
+                    return
             pass_on(data, addr)
 
         setattr(receiver, "datagram_received", stamped)  # noqa: B010 - a method, to the type checker

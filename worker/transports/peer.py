@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import asyncio
 import importlib.metadata
-import itertools
 import logging
 from collections.abc import Callable, Sequence
 from typing import Any, Final, Literal
@@ -23,6 +22,7 @@ from aiortc import (
     RTCBundlePolicy,
     RTCConfiguration,
     RTCDataChannel,
+    RTCDtlsTransport,
     RTCIceServer,
     RTCPeerConnection,
     RTCRtpSender,
@@ -39,6 +39,7 @@ from shared.errors import FleetError, PhonebankError
 from worker.transports.arrivals import Arrivals
 from worker.transports.outbox import Outbox
 from worker.transports.reception import Reception
+from worker.transports.shortcut import shortcut
 from worker.transports.transport import ReceivedPacket, TransportStatistics
 
 Gathering = Literal["host", "loopback", "all"]
@@ -50,6 +51,9 @@ _ROUND_TRIP: Final = "_RTCRtpSender__rtt"
 _NEXT_FRAME: Final = "_next_encoded_frame"
 _GATHER: Final = "get_component_candidates"
 _SOCKETS: Final = "_protocols"
+_QUEUE: Final = "_queue"
+_KEYS: Final = "_rx_srtp"
+_HANDLE_RTP: Final = "_handle_rtp_data"
 _STOP_DECODER: Final = "_RTCRtpReceiver__stop_decoder"
 _ICE: Final = "_connection"
 _LOOPBACK: Final = "127.0.0.1"
@@ -239,9 +243,9 @@ class Peer:
     async def _offer(self) -> str:
         try:
             await self._connection.setLocalDescription(await self._connection.createOffer())
-            ice = {_ice_of(transceiver) for transceiver in self._connection.getTransceivers()}
-            for protocol in itertools.chain(*(getattr(each, _SOCKETS) for each in ice)):
-                self._arrivals.watch(protocol)
+            for dtls in {each.sender.transport for each in self._connection.getTransceivers()}:
+                for protocol in getattr(_ice_of(dtls), _SOCKETS):
+                    self._arrivals.watch(protocol, _shortcut(dtls))
             return str(self._connection.localDescription.sdp)
         finally:
             self._offered.set()
@@ -332,7 +336,7 @@ class Peer:
         if self._gathering == "host":
             return
         only = self._gathering == "loopback"
-        ice = _ice_of(transceiver)
+        ice = _ice_of(transceiver.sender.transport)
         gather = getattr(ice, _GATHER)
 
         async def gather_on(component: int, addresses: list[str], timeout: int = 5) -> Any:
@@ -342,9 +346,17 @@ class Peer:
         setattr(ice, _GATHER, gather_on)
 
 
-def _ice_of(transceiver: RTCRtpTransceiver) -> Any:
-    """aioice's connection under a transceiver."""
-    return getattr(transceiver.sender.transport.transport, _ICE)
+def _ice_of(dtls: RTCDtlsTransport) -> Any:
+    """aioice's connection under a transport."""
+    return getattr(dtls.transport, _ICE)
+
+
+def _shortcut(dtls: RTCDtlsTransport) -> Callable[[bytes], bool]:
+    return shortcut(
+        keys=lambda: getattr(dtls, _KEYS),
+        queue=getattr(_ice_of(dtls), _QUEUE),
+        handle=getattr(dtls, _HANDLE_RTP),
+    )
 
 
 def is_usable(server: IceServer) -> bool:
@@ -375,6 +387,9 @@ def check_aiortc() -> None:
         (transceiver.receiver, _STOP_DECODER),
         (ice, _GATHER),
         (ice, _SOCKETS),
+        (ice, _QUEUE),
+        (transceiver.sender.transport, _KEYS),
+        (transceiver.sender.transport, _HANDLE_RTP),
         (rtcsctptransport, "USERDATA_MAX_LENGTH"),
     ]
     missing += [name for place, name in places if not hasattr(place, name)]
