@@ -15,6 +15,7 @@ from collections.abc import Sequence
 import click
 import structlog
 
+from phonebank.bench import bench
 from phonebank.check import check
 from phonebank.demo import demo
 from phonebank.exit_codes import ExitCode, of_error
@@ -47,7 +48,7 @@ def front_desk(debug: bool) -> None:
     )
 
 
-for command in (run, check, demo, up, worker, scheduler, runs, show, cancel):
+for command in (run, check, demo, up, worker, scheduler, runs, show, cancel, bench):
     front_desk.add_command(command)
 
 

@@ -20,6 +20,7 @@ from pathlib import Path
 import msgspec
 
 from shared.errors import FleetError
+from worker.bench.host import calibrate
 from worker.bench.row import Order, Profile, Row, judged
 from worker.bench.speech import make_speech, write_speech
 
@@ -43,25 +44,40 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     agent_core: int
 
 
+class _Pace:
+    """How fast this machine was at its best; a slow phase of its host is noise as well."""
+
+    def __init__(self) -> None:
+        self._best_ms = calibrate()
+
+    def judged(self, row: Row) -> Row:
+        """The row with its drift from the best pace seen so far, judged."""
+        self._best_ms = min(self._best_ms, row.calibration_ms)
+        drift = (row.calibration_ms / self._best_ms - 1) * 100
+        drift = max(drift, row.calibration_drift_percent)
+        return judged(msgspec.structs.replace(row, calibration_drift_percent=drift))
+
+
 async def measure(plan: Plan, said: Callable[[Row], None]) -> list[Row]:
     """Every row of the plan; each is given to `said` when it is there. Raises `FleetError`."""
     rows: list[Row] = []
+    pace = _Pace()
     with tempfile.TemporaryDirectory(prefix="phonebank-bench-") as name:
         speech = Path(name) / "speech"
         write_speech(make_speech(), speech)
         for callers in plan.callers:
             for profile in plan.profiles:
-                row = await _row(plan, profile, callers, speech)
+                row = await _row(plan, pace, profile, callers, speech)
                 rows.append(row)
                 said(row)
     return rows
 
 
-async def _row(plan: Plan, profile: Profile, callers: int, speech: Path) -> Row:
+async def _row(plan: Plan, pace: _Pace, profile: Profile, callers: int, speech: Path) -> Row:
     """The median window by CPU: of the quiet ones, where there are any."""
     windows: list[Row] = []
     for _ in range(plan.repeat + NOISY_AGAIN):
-        windows.append(judged(await _window(plan, profile, callers, speech)))
+        windows.append(pace.judged(await _window(plan, profile, callers, speech)))
         if sum(not window.noisy for window in windows) >= plan.repeat:
             break
     quiet = [window for window in windows if not window.noisy] or windows
