@@ -108,6 +108,8 @@ def carry_out(errand: Errand, report: Report) -> ExitCode:
 
     async def body(interrupt: Interrupt) -> Path:
         interrupt.at_once.append(show_cursor)
+        if errand.settings.redis_url is None:
+            report.say("starting a fleet")  # takes seconds
         async with _fleet_for(errand, interrupt) as (there, out):
             return await run_there(errand, there, out, report, interrupt)
 
