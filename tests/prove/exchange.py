@@ -37,8 +37,8 @@ from worker.studio_port import COMMAND, Studio
 ANNOUNCED = "listening on "
 ROUNDS = 3
 STAGGER_S = 0.13
-RULER_LATE_MS = 10.0
-"""A ruler that was later than this with a packet has moved its own marks."""
+RULER_LATE_MS = 15.0
+"""A ruler that was later than this with an edge did not do what it was told."""
 
 
 class Order(msgspec.Struct, frozen=True, kw_only=True):
@@ -188,8 +188,9 @@ async def exchange(*, pinned: bool = True) -> AsyncIterator[Exchange]:
             tasks = await stack.enter_async_context(asyncio.TaskGroup())
             pulse = tasks.create_task(ticker.run())
             stack.callback(pulse.cancel)
-            gc.collect()
-            gc.freeze()
+            if pinned:
+                gc.collect()
+                gc.freeze()
             yield Exchange(equipment, offer_url, journal, assets)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import math
+import sys
 from itertools import product, zip_longest
 
 import msgspec
@@ -109,6 +110,7 @@ async def _prove(quick: bool) -> Proof:
     repeated = 0
     async with exchange() as line:
         for variant in VARIANTS:
+            sys.stderr.write(f"{PART}: {variant.name}\n")
             held, again, why = await line.hold_valid(orders_of(variant, quick=quick))
             repeated += again
             notes += why

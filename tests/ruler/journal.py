@@ -21,7 +21,7 @@ class Said(msgspec.Struct, frozen=True, kw_only=True):
     """First audible sample that passed the socket, jitter and losses included; None: none did."""
     cut: bool
     late_ms: float
-    """How late the ruler itself was with the packets of this sound."""
+    """How late the ruler itself was with the first or the last audible packet."""
 
 
 class Heard(msgspec.Struct, kw_only=True):

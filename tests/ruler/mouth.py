@@ -59,7 +59,7 @@ class Saying(msgspec.Struct, kw_only=True):
             end_ns = start_ns + int((last[0] - first[0]) * FRAME_NS + (last[2] - first[1]) * MS_NS)
         passed = [(self.wire_ns[at], begin) for at, begin, _ in audible]
         wire = [at_ns + int(begin * MS_NS) for at_ns, begin in passed if at_ns is not None]
-        late_ns = [left - due for left, due in zip(self.left_ns, self.due_ns, strict=False)]
+        late_ns = [self.left_ns[at] - self.due_ns[at] for at in (first[0], last[0])]
         return Said(
             sound=self.sound.name,
             start_ns=start_ns,

@@ -1,0 +1,1 @@
+"""What phonebank measures beside what the ruler did."""
