@@ -196,8 +196,8 @@ async def _lost_workers(folder: Path, clips: Path, url: str) -> list[Met]:
     async with small_fleet(folder, lease_s=3.0, clips=clips) as fleet:
         for name, number, retries in (
             ("the worker is killed, no retry left", signal.SIGKILL, 0),
-            ("the worker is killed", signal.SIGKILL, 1),
-            ("the worker is told to stop", signal.SIGTERM, 0),
+            ("the worker is killed", signal.SIGKILL, 3),
+            ("the worker is told to stop", signal.SIGTERM, 3),
         ):
             plan = plan_for(url, WAIT, SAY, BYE, limits={"retries": retries})
             run = await fleet.run(name.replace(" ", "-"), plan)

@@ -64,15 +64,15 @@ def _channel_difference(instrument: Instrument) -> float | None:
 
 GATES = (
     Gate(
-        VoidReason.CALLER_DEGRADED, 20.0, "ms",
-        "lateness of our packets, 99th percentile", LATENCIES,
-        lambda instrument: instrument.send_lateness_p99_ms,
-    ),  # one packet: later than that, the agent heard another rhythm than the one recorded
-    Gate(
         VoidReason.LOOP_STALLED, 200.0, "ms",
         "longest stand-still of our event loop", LATENCIES,
         lambda instrument: instrument.loop_lag_max_ms,
     ),  # what the ticker catches up on, and a hole that an agent may take for the end of a turn
+    Gate(
+        VoidReason.CALLER_DEGRADED, 20.0, "ms",
+        "lateness of our packets, 99th percentile", LATENCIES,
+        lambda instrument: instrument.send_lateness_p99_ms,
+    ),  # one packet: later than that, the agent heard another rhythm than the one recorded
     Gate(
         VoidReason.OWN_PACKETS_LOST, 1.0, "% of those planned",
         "our packets that were never sent", EVERYTHING, _own_loss,

@@ -14,6 +14,7 @@ import random
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
+import pylibsrtp
 from aiohttp import web
 from aiortc.rtp import RtpPacket
 
@@ -63,7 +64,8 @@ class HostileBot(Bot):
         self.sent += 1
         packet = RtpPacket(payload_type=kind, sequence_number=sequence & 0xFFFF)
         packet.timestamp, packet.ssrc, packet.payload = timestamp & 0xFFFFFFFF, 77, payload
-        await self._dtls._send_rtp(packet.serialize())
+        with contextlib.suppress(pylibsrtp.Error):  # it refuses to send what looks like a replay
+            await self._dtls._send_rtp(packet.serialize())
 
     async def srtp(self, data: bytes) -> None:
         """Anything at all, encrypted as RTP would be."""
@@ -92,11 +94,13 @@ async def malformed_rtp(bot: HostileBot) -> None:
 
 async def broken_clocks(bot: HostileBot) -> None:
     """Timestamps and sequence numbers that jump to and fro through all of their range."""
+    sequence = 0
     while bot.open:
         for _ in range(5):
+            sequence += bot.chance.choice((0, 1, 2, 100, 3000, 30_000, -1, -60))
             await bot.rtp(
                 bot.heard[-1] if bot.heard else b"\xf8\xff\xfe",
-                bot.chance.randrange(1 << 16),
+                sequence,
                 bot.chance.choice((0, 1, 1 << 31, (1 << 32) - 1, bot.chance.randrange(1 << 32))),
             )
         await asyncio.sleep(0.02)
@@ -203,7 +207,7 @@ class HostileAgents:
 
     async def _attack(self, name: str, bot: HostileBot) -> None:
         if await bot.ready():
-            with contextlib.suppress(ConnectionError, ValueError):
+            with contextlib.suppress(ConnectionError, ValueError, pylibsrtp.Error):
                 await ATTACKS[name](bot)
         self.sent[name] = self.sent.get(name, 0) + bot.sent
 
