@@ -1,4 +1,4 @@
-"""`phonebank bench`: what a caller costs here. Owns the change of process and none of the options.
+"""`phonebank bench`: what a caller costs here. Owns the start of its process and none of its options.
 
 The bench belongs to the worker, which the front desk does not import; it has its own `--help`.
 """
@@ -6,6 +6,7 @@ The bench belongs to the worker, which the front desk does not import; it has it
 from __future__ import annotations
 
 import os
+import subprocess
 
 import click
 
@@ -17,8 +18,8 @@ from phonebank.child import python_module
     context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False},
 )
 @click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
-def bench(arguments: tuple[str, ...]) -> None:
+def bench(arguments: tuple[str, ...]) -> int:
     """Measure what callers cost on this machine; see `phonebank bench capacity --help`."""
     command = python_module("worker.bench", *arguments)
     environ = {**os.environ, "PYTHONSAFEPATH": "1"}
-    os.execve(command[0], command, environ)  # noqa: S606 - our own interpreter and module
+    return subprocess.run(command, env=environ, check=False).returncode  # noqa: S603 - our own
