@@ -9,6 +9,7 @@ sends faster than real time is heard at the pace of its sound.
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from typing import Literal
 
@@ -132,7 +133,7 @@ def _level_dbfs(samples: Samples) -> float:
         return SILENT_DBFS
     wide = samples.astype(np.float32)
     power = float(np.dot(wide, wide)) / len(wide)
-    return 10.0 * float(np.log10(power)) - 90.309 if power > 0.0 else SILENT_DBFS
+    return 10.0 * math.log10(power) - 90.309 if power > 0.0 else SILENT_DBFS
 
 
 def _edges_ms(block: Samples) -> tuple[float, float]:
