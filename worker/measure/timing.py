@@ -50,13 +50,14 @@ def response_latencies(turns: list[Segment], caller: list[CallerTurn]) -> list[f
     """The agent's next start minus the caller's end, for each turn and clip that was answered.
 
     Negative down to -500 where the agent began before the caller had ended. A turn at whose end the
-    agent had been talking for longer, or that the caller followed up itself, has no latency.
+    agent had been talking for longer, or that the caller followed up itself, has no latency; nor
+    has one that the agent itself cut short: its words were not out, and the caller yielded.
     """
     latencies = []
     for turn, next_start_ms in _with_next_start(caller, math.inf):
         if turn.kind in {"turn", "clip"} and not _talked_over(turn, turns):
             answer = _answer(turn, next_start_ms, turns)
-            if answer is not None:
+            if answer is not None and not (turn.cut and answer.start_ms < turn.end_ms):
                 latencies.append(answer.start_ms - turn.end_ms)
     return latencies
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -38,6 +39,13 @@ def test_each_answered_turn_has_its_gap() -> None:
     assert found.response_latency_ms.values == pytest.approx([800, 700], abs=10)
     assert found.no_response == 0
     assert found.agent_turns == 3
+
+
+def test_a_turn_that_the_agent_cut_short_was_not_answered() -> None:
+    """A caller that yields at once ends just after the agent's start: no quick reply, no reply."""
+    cut = msgspec.structs.replace(said(100, 341), cut=True)
+    found = measured((315, 1820), (4300, 5500), caller=[cut, said(2000, 3700)])
+    assert found.response_latency_ms.values == pytest.approx([600], abs=10)
 
 
 @settings(max_examples=15, deadline=None)
