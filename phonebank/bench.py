@@ -1,4 +1,4 @@
-"""`phonebank bench`: what a caller costs here. Owns the start of its process and none of its options.
+"""`phonebank bench`: what a caller costs here. Owns the start of its process, none of its options.
 
 The bench belongs to the worker, which the front desk does not import; it has its own `--help`.
 """
