@@ -37,6 +37,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         seconds=options.seconds,
         warmup_s=options.warmup,
         repeat=options.repeat,
+        again=options.again,
         core=options.core,
         agent_core=options.agent_core,
     )
@@ -105,6 +106,13 @@ def _parser() -> argparse.ArgumentParser:
         default=1,
         metavar="N",
         help="quiet windows per row, of which the median is told (default: 1)",
+    )
+    add(
+        "--again",
+        type=lambda text: int(_bounded(0, MAX_REPEAT)(text)),
+        default=2,
+        metavar="N",
+        help="more windows per row where some were noisy (default: 2)",
     )
     add("--core", type=int, default=last, help=f"of the measured process (default: {last})")
     add("--agent-core", type=int, default=first, help=f"of the agent (default: {first})")

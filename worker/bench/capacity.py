@@ -24,8 +24,6 @@ from worker.bench.host import calibrate
 from worker.bench.row import Order, Profile, Row, judged
 from worker.bench.speech import make_speech, write_speech
 
-NOISY_AGAIN = 2
-"""Windows beyond those asked for, where some were noisy."""
 START_S = 60.0
 ROW_S = 240.0
 """For everything around warm-up and window: joining, hanging up, counting."""
@@ -40,6 +38,9 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     seconds: float
     warmup_s: float
     repeat: int
+    """Quiet windows for each row."""
+    again: int
+    """Windows beyond those, where some were noisy."""
     core: int
     agent_core: int
 
@@ -76,7 +77,7 @@ async def measure(plan: Plan, said: Callable[[Row], None]) -> list[Row]:
 async def _row(plan: Plan, pace: _Pace, profile: Profile, callers: int, speech: Path) -> Row:
     """The median window by CPU: of the quiet ones, where there are any."""
     windows: list[Row] = []
-    for _ in range(plan.repeat + NOISY_AGAIN):
+    for _ in range(plan.repeat + plan.again):
         windows.append(pace.judged(await _window(plan, profile, callers, speech)))
         if sum(not window.noisy for window in windows) >= plan.repeat:
             break

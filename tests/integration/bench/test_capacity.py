@@ -18,7 +18,7 @@ TOLERANCE_PER_S = 2.0
 def test_every_profile_sends_and_receives_fifty_packets_a_second(tmp_path: Path) -> None:
     """Three callers of each kind, two seconds: a table within 100 columns and rows in a file."""
     file = tmp_path / "bench.json"
-    command = [sys.executable, "-m", "phonebank", "bench", "capacity", "--repeat", "1"]
+    command = [sys.executable, "-m", "phonebank", "bench", "capacity", "--again", "0"]
     command += ["--profile", "naive,packet,packet-no-listen", "--callers", str(CALLERS)]
     command += ["--seconds", "2", "--warmup", "0.5", "--json", str(file)]
     said = subprocess.run(command, capture_output=True, text=True, timeout=170, check=False)
