@@ -11,7 +11,10 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 
-Url = Annotated[str, msgspec.Meta(pattern=r"^https?://", max_length=2048)]
+Url = Annotated[
+    str,
+    msgspec.Meta(pattern=r"^https?://", max_length=2048, description="http://host:port/path"),
+]
 Name = Annotated[str, msgspec.Meta(min_length=1, max_length=120)]
 
 

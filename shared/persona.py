@@ -42,7 +42,9 @@ class Persona(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
 
     name: Name
     id: str | int | None = None
-    voice: Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9+:_.-]{1,60}$")] = "en-us"
+    voice: Annotated[
+        str, msgspec.Meta(pattern=r"^[A-Za-z0-9+:_.-]{1,60}$", description="en-us or en-gb+f3")
+    ] = "en-us"
     """espeak-ng voice or language with an optional `+variant`, such as `en-gb+f3`."""
     speed: Annotated[float, msgspec.Meta(ge=0.5, le=2.0)] = 1.0
     """1.0 is 160 words a minute."""

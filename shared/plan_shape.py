@@ -143,7 +143,7 @@ def _leaf(kind: Any, value: Any, path: Path) -> Any:
 
 
 def _right(kind: Any, value: Any, sentence: str) -> str:
-    base, _ = _unwrapped(kind)
+    base, meta = _unwrapped(kind)
     if typing.get_origin(base) is Literal:
         known = [str(choice) for choice in typing.get_args(base)]
         return suggestion(value, known) if isinstance(value, str) else f"one of {', '.join(known)}"
@@ -152,6 +152,8 @@ def _right(kind: Any, value: Any, sentence: str) -> str:
         return sentence
     names = [_WORDS.get(name.strip(), name.strip()) for name in match[1].split("|")]
     bounds = match[2].split(", got `")[0]
+    if " matching regex" in bounds:  # an example is read by more people
+        bounds = f" such as {next((one.description for one in meta if one.description), bounds)}"
     quoted = not isinstance(value, (str, dict, list)) and "text" in names
     return f"expected {' or '.join(names)}{bounds}{': put it in quotes' if quoted else ''}"
 

@@ -90,7 +90,7 @@ def test_scenarios_hold_together(changes: dict[str, Any], path: str, words: str)
         ({"noise": {"kind": "crowds"}}, "noise.kind", "did you mean crowd?"),
         ({"noise": {"clip": ""}}, "noise.clip", "is not a file"),
         ({"idle_prompts": ["{{x}}"]}, "idle_prompts[0]", "variables belong to scenarios"),
-        ({"voice": "en us"}, "voice", "matching"),
+        ({"voice": "en us"}, "voice", "such as en-us"),
         ({"speaks_first": "me"}, "speaks_first", "agent, caller"),
         ({"channel": "phone"}, "channel", "not supported by this version"),
     ],
@@ -106,7 +106,7 @@ def test_personas_hold_together(changes: dict[str, Any], path: str, words: str) 
     ("endpoint", "path", "words"),
     [
         ({}, "", "there is no URL to call"),
-        ({"offer_url": "ftp://x/"}, ".offer_url", "matching"),
+        ({"offer_url": "ftp://x/"}, ".offer_url", "such as http://host:port/path"),
         ({"offer_url": "http:///x"}, ".offer_url", "names no host"),
         ({"offer_url": "http://[::1"}, ".offer_url", "not a URL"),
         ({"offer_url": "http://x:99999/"}, ".offer_url", "not a URL"),
