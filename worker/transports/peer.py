@@ -37,6 +37,7 @@ from aiortc.rtcrtpsender import RTCEncodedFrame
 from shared.agent import IceServer
 from shared.errors import FleetError, PhonebankError
 from worker.transports.arrivals import Arrivals
+from worker.transports.doorway import guard
 from worker.transports.outbox import Outbox
 from worker.transports.reception import Reception
 from worker.transports.shortcut import shortcut
@@ -246,6 +247,7 @@ class Peer:
             for dtls in {each.sender.transport for each in self._connection.getTransceivers()}:
                 for protocol in getattr(_ice_of(dtls), _SOCKETS):
                     self._arrivals.watch(protocol, _shortcut(dtls))
+                    guard(protocol)
             return str(self._connection.localDescription.sdp)
         finally:
             self._offered.set()

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import re
+import sys
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -65,10 +67,11 @@ def fleet_under_attack(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Ca
     return asyncio.run(attacked(tmp_path_factory.mktemp("hostile")))
 
 
-async def attacked(folder: Path) -> dict[str, CallResult]:
+async def attacked(folder: Path, *only: str) -> dict[str, CallResult]:
     async with hostile_agents() as agents, strangers(folder) as strange:
         urls = {attack: agents.url(attack) for attack in ATTACKS}
         urls |= {name: strange.url(name) for name in STRANGE}
+        urls = {name: url for name, url in urls.items() if not only or name in only}
         async with small_fleet(folder / "fleet") as fleet, asyncio.TaskGroup() as group:
             before_mb = peak_mb(fleet.worker.pid)
             calls = {
@@ -93,13 +96,16 @@ async def attacked(folder: Path) -> dict[str, CallResult]:
     return rows
 
 
-if __name__ == "__main__":
-    import sys
-    import tempfile
-
-    for name, row in asyncio.run(attacked(Path(tempfile.mkdtemp(prefix="pb-hostile-")))).items():
+def main() -> None:
+    """Run all attacks, or those that are named, and say what came of each."""
+    folder = Path(tempfile.mkdtemp(prefix="pb-hostile-"))
+    for name, row in asyncio.run(attacked(folder, *sys.argv[1:])).items():
         told = row.join_keys if name == "figures" else row.detail
         sys.stdout.write(
-            f"{name}: {row.ended_reason} {row.validity} {row.verdict} "
-            f"rx={row.instrument.packets_received} {row.void_reasons} {told}\n"
+            f"{name}: {row.ended_reason} {row.validity} {row.verdict}, "
+            f"{row.instrument.packets_received} packets, {row.void_reasons} {told}\n"
         )
+
+
+if __name__ == "__main__":
+    main()
