@@ -29,6 +29,7 @@ from shared.state.calls import CallKey
 from shared.statistics import nearest_rank
 from worker.conversation import Ending
 from worker.measure import checks, validity
+from worker.measure.transcript import with_words
 from worker.media.caller_turn import CallerTurn
 from worker.studio_jobs import Finished as Studied
 from worker.transports.transport import TransportStatistics
@@ -104,7 +105,7 @@ def _draft(account: Account) -> CallResult:
         connected_at=account.connected_at.isoformat() if account.connected_at else None,
         duration_ms=account.duration_ms,
         steps=account.steps,
-        turns=studied.turns if studied else [],
+        turns=with_words(studied.turns, account.evidence) if studied else [],
         measures=_measures(account),
         recording=_recording(account),
         instrument=_instrument(account),
