@@ -1,7 +1,8 @@
 """Words beside sounds: what the agent reported to have said, put to the turns that were heard.
 
-Owns the matching by time; hears nothing itself. A report comes when its sentence has been played (RTVI
-`bot-output`, completed), so it belongs to the latest turn of the agent that had begun by then.
+Owns the matching by time; hears nothing itself. A report comes when its sentence has been played
+(RTVI `bot-output`, completed), so it belongs to the latest turn of the agent that had begun by
+then.
 """
 
 from __future__ import annotations
