@@ -15,6 +15,7 @@ from pathlib import Path
 
 import msgspec
 
+from shared.call import Verdict
 from shared.result import CallResult, RunResult
 
 ROOT = Path(__file__).parents[3]
@@ -116,6 +117,16 @@ def rows_of(folder: Path) -> list[CallResult]:
     decode = msgspec.json.Decoder(CallResult).decode
     rows = [decode(line) for line in (folder / "calls.jsonl").read_bytes().splitlines()]
     return sorted(rows, key=lambda row: row.index)
+
+
+def blames_nobody(run: RunResult) -> bool:
+    """Whether a run with a healthy agent came to what it may: a pass, or calls that are void.
+
+    A host that loses its cores to its neighbours voids calls and may leave a run without a verdict;
+    what it must never do is fail one.
+    """
+    healthy = run.counts.failed == 0 and run.counts.unjudged == 0
+    return healthy and (run.verdict is Verdict.PASS or run.counts.void > 0)
 
 
 def processes_with(mark: str) -> dict[int, str]:

@@ -14,7 +14,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from shared.call import RunState, Verdict
+from shared.call import RunState
 from shared.result import CallResult, Decision
 from tests.conftest import eventually
 from tests.integration.walk.commands import (
@@ -22,6 +22,7 @@ from tests.integration.walk.commands import (
     ROOT,
     RUN_S,
     agent,
+    blames_nobody,
     command,
     fleet,
     processes_with,
@@ -73,7 +74,7 @@ async def test_a_plan_handed_over_by_a_script_gives_the_same_calls(
         await eventually(
             lambda: run_of(folder).state is RunState.FINISHED, "the run's verdict", RUN_S
         )
-    assert run_of(folder).verdict is Verdict.PASS
+    assert blames_nobody(run_of(folder)), run_of(folder).why
     assert _chosen(rows_of(folder)) == _chosen(rows_of(demo.folder))
     assert all(row.decisions for row in rows_of(folder))
 
@@ -97,7 +98,8 @@ def test_the_same_run_on_s3_stores_the_same_objects(
     with agent() as url:
         environ = {**s3_environ, "PHONEBANK_DATA_DIR": str(data_dir)}
         with command(*_booking(url, repeat=1), "--out", str(out), environ=environ) as running:
-            assert running.ended() == 0, running.said
+            running.ended()
+    assert blames_nobody(run_of(out)), running.said
     stored = _keys(Path(s3_environ["BUCKET_FOLDER"]) / "nightly" / "runs")
     fetched = {name for name in _keys(out) if name.startswith("calls/")}
     assert {"run.json", "calls.jsonl", "plan.json"} <= stored
@@ -128,18 +130,21 @@ def test_a_killed_media_process_costs_no_call(data_dir: Path, tmp_path: Path) ->
     """SIGKILL in mid-call: the run ends by itself and every call has exactly one result."""
     mark, out = tmp_path / "data", tmp_path / "out"
     mark.symlink_to(data_dir)
-    with command("demo", "--out", str(out), environ={"PHONEBANK_DATA_DIR": str(mark)}) as running:
-        running.line_with(r"[1-9]\d*/12 calls, [1-9]\d* running")
-        workers = [
-            pid for pid, words in processes_with(str(mark)).items() if "worker.main" in words
-        ]
+    environ = {"PHONEBANK_DATA_DIR": str(mark)}
+    with (
+        agent() as url,
+        command(*_booking(url, repeat=2), "--out", str(out), environ=environ) as running,
+    ):
+        running.line_with(r"[1-9]\d*/8 calls, [1-9]\d* running")
+        found = processes_with(str(mark)).items()
+        workers = [pid for pid, words in found if "worker.main" in words]
         assert len(workers) == 1
         os.kill(workers[0], signal.SIGKILL)
-        exit_code = running.ended()
+        running.ended()
     rows = rows_of(out)
-    assert Counter(row.index for row in rows) == Counter(range(12)), running.said
+    assert Counter(row.index for row in rows) == Counter(range(8)), running.said
     assert any("worker_lost" in row.earlier_attempts for row in rows)
-    assert exit_code == 0, running.said
+    assert blames_nobody(run_of(out)), running.said
 
 
 def _keys(folder: Path) -> set[str]:
