@@ -16,7 +16,7 @@ from tests.conftest import eventually
 from tests.integration.walk.commands import command, processes_with, rows_of, run_of
 from tests.integration.walk.conftest import Demo
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
 RATE_HZ = 48_000
 

@@ -31,7 +31,7 @@ from tests.integration.walk.commands import (
 )
 from tests.integration.walk.conftest import Demo
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(360)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
 _Answer = dict[str, dict[str, Any]]
 DEMO_URL = "http://127.0.0.1:7860/api/offer"
