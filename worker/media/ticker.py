@@ -10,6 +10,8 @@ import asyncio
 from collections import deque
 from collections.abc import Callable
 
+from shared.statistics import nearest_rank
+
 SLOTS = 4
 SLOT_S = 0.005
 MAX_CATCH_UP_S = 0.2
@@ -51,7 +53,7 @@ class Ticker:
     def lateness_p99_ms(self) -> float:
         """How late the ticks of the last five busy seconds were, nearest rank; 0.0 before any."""
         ordered = sorted(self._late_s)
-        return ordered[len(ordered) * 99 // 100] * 1000 if ordered else 0.0
+        return nearest_rank(ordered, 99) * 1000 if ordered else 0.0
 
     def join(self, on_tick: OnTick) -> Seat:
         """A seat in the emptiest slot; its frame 0 is due within 20 ms."""
